@@ -1,0 +1,14 @@
+import { type Logger } from './logger.ts';
+
+/** The first SIGINT or SIGTERM asks for a clean stop, the second one ends the process at once. */
+export function stopOnSignals(logger: Logger, exitNow: () => never): AbortController {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) exitNow();
+    logger.info({ signal: name }, 'stop requested');
+    controller.abort(new Error(`stopped by ${name}`));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return controller;
+}
