@@ -1,0 +1,61 @@
+import { Command, CommanderError } from 'commander';
+import { HoldfastError, messageOf } from '../core/errors.ts';
+import { registerApiCommands } from './commands/api-commands.ts';
+import { registerConfig } from './commands/config.ts';
+import { registerDev } from './commands/dev.ts';
+import { registerServices } from './commands/serve.ts';
+import { registerTopics } from './commands/topics.ts';
+import { type CliContext, type ExitCode } from './context.ts';
+import { versionOf } from './version.ts';
+
+/** Parses the command line, runs one command and returns its exit code; nothing in here ends the process. */
+export async function runCli(args: readonly string[], context: CliContext): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  const done = (result: ExitCode): void => {
+    code = result;
+  };
+  const program = new Command('holdfast')
+    .description('Kafka-native gNMI telemetry gateway: one device, one holder, every reader')
+    .exitOverride()
+    .showHelpAfterError('(add --help for the flags of a command)')
+    .configureOutput({
+      writeOut: (text) => context.print(text.trimEnd()),
+      writeErr: (text) => context.printError(text.trimEnd()),
+    });
+  registerDev(program, context, done);
+  registerServices(program, context, done);
+  registerApiCommands(program, context, done);
+  registerTopics(program, context, done);
+  registerConfig(program, context, done);
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => context.print(versionOf(context)));
+  inheritExitOverride(program);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (thrown) {
+    return reportFailure(thrown, context);
+  }
+}
+
+/** Subcommands do not inherit how errors end; without this a wrong flag would end the process in the library. */
+function inheritExitOverride(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inheritExitOverride(child);
+  }
+}
+
+function reportFailure(thrown: unknown, context: CliContext): ExitCode {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2; // the library has printed why
+  if (thrown instanceof HoldfastError) {
+    context.printError(`holdfast: ${thrown.code}: ${thrown.message}`);
+    return thrown.code === 'SETTING_INVALID' || thrown.code === 'SETTING_UNKNOWN' ? 2 : 1;
+  }
+  context.printError(
+    `holdfast: INTERNAL: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}`,
+  );
+  return 1;
+}
