@@ -1,0 +1,167 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { ApiClient } from '../../cli/api-client.ts';
+import { listen } from '../../core/listen-address.ts';
+import { eventually } from './eventually.ts';
+import { HoldfastProcess } from './holdfast-process.ts';
+import { type TestKafka } from './kafka.ts';
+
+/** The whole product as real processes over a given Kafka: what `holdfast dev` runs, with a test's own sizes. */
+export interface StackOptions {
+  readonly kafka: TestKafka;
+  readonly devices: number;
+  readonly rate: number;
+  readonly updates: number;
+  readonly ingest: number;
+  readonly replicator?: number;
+  readonly queryApi?: number;
+  readonly slots?: number;
+  /** More settings for every part, by setting name. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly simulator?: Readonly<Record<string, string>>;
+}
+
+export class Stack {
+  readonly options: StackOptions;
+  readonly processes = new Map<string, HoldfastProcess>();
+  readonly #http = new Map<string, string>();
+  #dir = '';
+  simulatorControl = '';
+
+  constructor(options: StackOptions) {
+    this.options = options;
+  }
+
+  get dir(): string {
+    return this.#dir;
+  }
+
+  /** Starts every part; resolves when query-api is ready and all devices are synced. */
+  async start(): Promise<void> {
+    const { devices, ingest, replicator = 1, queryApi = 1 } = this.options;
+    this.#dir = await mkdtemp(join(tmpdir(), 'holdfast-stack-'));
+    if (devices > 0) await this.startSimulator();
+    for (let n = 1; n <= queryApi; n += 1) await this.startPart('query-api', `query-api-${n}`);
+    for (let n = 1; n <= ingest; n += 1) await this.startPart('ingest', `ingest-${n}`);
+    for (let n = 1; n <= replicator; n += 1) await this.startPart('replicator', `replicator-${n}`);
+    await eventually('query-api ready', 40_000, async () => (await fetch(`${this.api().base}/readyz`)).ok);
+    if (devices > 0) {
+      await this.importDevices();
+      await this.synced(devices);
+    }
+  }
+
+  async startPart(
+    part: 'ingest' | 'replicator' | 'query-api',
+    instanceId: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<HoldfastProcess> {
+    const { kafka, slots = 8, settings = {} } = this.options;
+    const http = this.#http.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
+    this.#http.set(instanceId, http);
+    const process_ = new HoldfastProcess(instanceId, [
+      part,
+      ...flags({
+        kafkaBrokers: kafka.brokers.join(','),
+        topicPrefix: kafka.prefix,
+        slots: String(slots),
+        replicationFactor: '1',
+        instanceId,
+        advertisedHost: '127.0.0.1',
+        httpListen: http,
+        peerListen: '127.0.0.1:0',
+        dataDir: join(this.#dir, instanceId),
+        // Short enough for a test to wait for a failover; the proportions are those of the profile `fast`.
+        sessionTimeoutMs: '3000',
+        heartbeatMs: '250',
+        leaseGuardMs: '300',
+        rebalanceTimeoutMs: '15000',
+        logFormat: 'json',
+        ...(part === 'query-api' ? { gnmiListen: `127.0.0.1:${await freePort()}` } : {}),
+        ...settings,
+        ...more,
+      }),
+    ]);
+    this.processes.set(instanceId, process_);
+    return process_;
+  }
+
+  async startSimulator(): Promise<void> {
+    const { devices, rate, updates, simulator = {} } = this.options;
+    this.simulatorControl = `http://127.0.0.1:${await freePort()}`;
+    const started = new HoldfastProcess('simulator', [
+      'simulate',
+      ...flags({
+        devices: String(devices),
+        rate: String(rate),
+        updates: String(updates),
+        deviceHost: '127.0.0.1',
+        controlListen: this.simulatorControl.replace('http://', ''),
+        writeDevicesFile: join(this.#dir, 'devices.yaml'),
+        logFormat: 'json',
+        ...simulator,
+      }),
+    ]);
+    this.processes.set('simulator', started);
+    await eventually('simulator', 20_000, async () => (await fetch(`${this.simulatorControl}/devices`)).ok);
+  }
+
+  async importDevices(): Promise<void> {
+    const document: unknown = parseYaml(await readFile(join(this.#dir, 'devices.yaml'), 'utf8'));
+    await this.api().call('POST', '/api/v1/devices:import', document);
+  }
+
+  async synced(devices: number, withinMs = 40_000): Promise<void> {
+    await eventually(`${devices} devices synced`, withinMs, async () => {
+      const cluster = (await this.api().call('GET', '/api/v1/cluster')) as { devices: { synced: number } };
+      return cluster.devices.synced === devices;
+    });
+  }
+
+  api(instanceId = 'query-api-1'): ApiClient {
+    return new ApiClient(`http://${this.#http.get(instanceId) ?? ''}`);
+  }
+
+  http(instanceId: string): string {
+    return `http://${this.#http.get(instanceId) ?? ''}`;
+  }
+
+  process(instanceId: string): HoldfastProcess {
+    const found = this.processes.get(instanceId);
+    if (found === undefined) throw new Error(`${instanceId} was not started`);
+    return found;
+  }
+
+  async simulatorCall(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(`${this.simulatorControl}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? null : JSON.parse(text);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.processes.values()].map((one) => one.stop()));
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server, { host: '127.0.0.1', port: 0 });
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export function flags(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [
+    `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    value,
+  ]);
+}
