@@ -1,0 +1,346 @@
+/**
+ * Protobuf messages described once, as a table of fields beside their interface; encoding, decoding and defaults follow
+ * from it. `proto/` is the published truth; tests hold both against each other.
+ *
+ * C1. A table has a line for every property of the interface: a forgotten field does not compile.
+ * C2. Integers of 64 bits are bigint, or a number where the table says `ms`: exact below 2^53.
+ * C3. proto3 rules: defaults are not written, unknown fields are skipped, of a oneof the last on the wire counts, a
+ *     message that comes twice is merged. A known field with a foreign wire type counts as unknown.
+ */
+import { MessageMalformed, WireReader, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire-reader.ts';
+import { WireWriter } from './wire-writer.ts';
+
+/** What an encoder takes: everything may be left out, at every level. */
+export type Init<T> = T extends string | number | bigint | boolean | Uint8Array | ReadonlyMap<string, unknown>
+  ? T
+  : T extends readonly (infer E)[]
+    ? readonly Init<E>[]
+    : { readonly [K in keyof T]?: Init<T[K]> | undefined };
+
+export interface Codec<T> {
+  encode(value: Init<T>): Buffer;
+  /** Throws MessageMalformed. Bytes fields are views into `bytes`. */
+  decode(bytes: Buffer): T;
+}
+
+export interface Field<V> {
+  readonly number: number;
+  /** Members of one oneof share its name; a member that is not set is absent. */
+  readonly oneof?: string;
+  /** The value of a message that does not hold the field; undefined: the property is absent. */
+  initial(): V | undefined;
+  write(writer: WireWriter, value: Init<V>): void;
+  /** Undefined: the wire type is not this field's. */
+  read(reader: WireReader, current: V | undefined): V | undefined;
+}
+
+export type Fields<T> = { readonly [K in keyof T]-?: Field<Exclude<T[K], undefined>> };
+
+type AnyField = Field<unknown> & { readonly name: string };
+
+/** How a message type is written into and read from the middle of another. */
+export interface MessageType<T> {
+  write(writer: WireWriter, value: Init<T>): void;
+  /** Reads to the reader's end; `into` is an earlier part of the same message (C3). */
+  read(reader: WireReader, into?: T): T;
+}
+
+export function messageType<T extends object>(fields: Fields<T>): MessageType<T> {
+  const table = Object.entries(fields).map(([name, field]) => ({ ...(field as Field<unknown>), name }) as AnyField);
+  const byNumber: (AnyField | undefined)[] = [];
+  for (const field of table) byNumber[field.number] = field;
+  return {
+    write(writer, value) {
+      const given = value as Readonly<Record<string, unknown>>;
+      for (const field of table) {
+        const member = given[field.name];
+        if (member !== undefined) field.write(writer, member as Init<unknown>);
+      }
+    },
+    read(reader, into) {
+      const message = (into ?? emptyMessage(table)) as Record<string, unknown>;
+      while (reader.next()) readField(reader, byNumber[reader.field], message, table);
+      return message as T;
+    },
+  };
+}
+
+function emptyMessage(table: readonly AnyField[]): object {
+  const message: Record<string, unknown> = {};
+  for (const field of table) {
+    const initial = field.initial();
+    if (initial !== undefined) message[field.name] = initial;
+  }
+  return message;
+}
+
+function readField(
+  reader: WireReader,
+  field: AnyField | undefined,
+  message: Record<string, unknown>,
+  table: readonly AnyField[],
+): void {
+  const read = field?.read(reader, message[field.name]);
+  if (field === undefined || read === undefined) {
+    reader.skip();
+    return;
+  }
+  if (field.oneof !== undefined) {
+    for (const other of table) if (other.oneof === field.oneof) Reflect.deleteProperty(message, other.name);
+  }
+  message[field.name] = read;
+}
+
+export function codecOf<T>(type: MessageType<T>): Codec<T> {
+  return {
+    encode(value) {
+      const writer = new WireWriter();
+      type.write(writer, value);
+      return writer.finish();
+    },
+    decode: (bytes) => type.read(new WireReader(bytes)),
+  };
+}
+
+interface Scalar<V> {
+  readonly wire: number;
+  readonly zero: V;
+  write(writer: WireWriter, field: number, value: V): void;
+  read(reader: WireReader): V;
+}
+
+const textScalar: Scalar<string> = {
+  wire: wireBytes,
+  zero: '',
+  write: (writer, field, value) => writer.stringField(field, value),
+  read: (reader) => reader.string(),
+};
+const flagScalar: Scalar<boolean> = {
+  wire: wireVarint,
+  zero: false,
+  write: (writer, field, value) => writer.boolField(field, value),
+  read: (reader) => reader.bool(),
+};
+const uint32Scalar: Scalar<number> = {
+  wire: wireVarint,
+  zero: 0,
+  write: (writer, field, value) => writer.uint32Field(field, value),
+  read: (reader) => reader.uint32(),
+};
+const int32Scalar: Scalar<number> = {
+  wire: wireVarint,
+  zero: 0,
+  write: (writer, field, value) => writer.uint64Field(field, BigInt(value)),
+  read: (reader) => reader.uint32() | 0,
+};
+const uint64Scalar: Scalar<bigint> = {
+  wire: wireVarint,
+  zero: 0n,
+  write: (writer, field, value) => writer.uint64Field(field, value),
+  read: (reader) => reader.uint64(),
+};
+const int64Scalar: Scalar<bigint> = { ...uint64Scalar, read: (reader) => reader.int64() };
+const msScalar: Scalar<number> = {
+  wire: wireVarint,
+  zero: 0,
+  write: (writer, field, value) => writer.uint64Field(field, BigInt(Math.max(0, Math.round(value)))),
+  read: (reader) => Number(reader.uint64()),
+};
+const bytesScalar: Scalar<Buffer> = {
+  wire: wireBytes,
+  zero: Buffer.alloc(0),
+  write: (writer, field, value) => writer.bytesField(field, value),
+  read: (reader) => reader.buffer(),
+};
+const doubleScalar: Scalar<number> = {
+  wire: wireFixed64,
+  zero: 0,
+  write: (writer, field, value) => writer.doubleField(field, value),
+  read: (reader) => reader.double(),
+};
+const floatScalar: Scalar<number> = {
+  wire: wireFixed32,
+  zero: 0,
+  write: (writer, field, value) => writer.floatField(field, value),
+  read: (reader) => reader.float(),
+};
+
+function isZero<V>(scalar: Scalar<V>, value: V): boolean {
+  return value instanceof Uint8Array ? value.length === 0 : Object.is(value, scalar.zero);
+}
+
+function single<V>(scalar: Scalar<V>): (number: number) => Field<V> {
+  return (number) => ({
+    number,
+    initial: () => scalar.zero,
+    write: (writer, value) => {
+      if (!isZero(scalar, value as V)) scalar.write(writer, number, value as V);
+    },
+    read: (reader) => (reader.wire === scalar.wire ? scalar.read(reader) : undefined),
+  });
+}
+
+function member<V>(scalar: Scalar<V>): (number: number, oneof: string) => Field<V> {
+  return (number, oneof) => ({
+    number,
+    oneof,
+    initial: () => undefined,
+    write: (writer, value) => scalar.write(writer, number, value as V),
+    read: (reader) => (reader.wire === scalar.wire ? scalar.read(reader) : undefined),
+  });
+}
+
+export const text = single(textScalar);
+export const flag = single(flagScalar);
+export const uint32 = single(uint32Scalar);
+export const int32 = single(int32Scalar);
+export const uint64 = single(uint64Scalar);
+export const int64 = single(int64Scalar);
+/** uint64 of milliseconds as a number: fractions are rounded, what is below 0 is written as 0. */
+export const ms = single(msScalar);
+export const raw = single(bytesScalar);
+
+/** Members of a oneof: absent unless set, written even if zero. */
+export const oneofText = member(textScalar);
+export const oneofFlag = member(flagScalar);
+export const oneofInt64 = member(int64Scalar);
+export const oneofUint64 = member(uint64Scalar);
+export const oneofBytes = member(bytesScalar);
+export const oneofDouble = member(doubleScalar);
+export const oneofFloat = member(floatScalar);
+
+export function texts(number: number): Field<readonly string[]> {
+  return {
+    number,
+    initial: () => [],
+    write: (writer, value) => {
+      for (const one of value) writer.stringField(number, one);
+    },
+    read: (reader, current) => (reader.wire === wireBytes ? [...(current ?? []), reader.string()] : undefined),
+  };
+}
+
+/** An enum as names: the index is the number. A number without a name reads as `unknown`, or the first name. */
+export function named<N extends string>(number: number, names: readonly N[], unknown?: N): Field<N> {
+  const nameOf = (value: number): N => {
+    const name = names[value] ?? unknown ?? names[0];
+    if (name === undefined) throw new MessageMalformed('an enum without names');
+    return name;
+  };
+  return {
+    number,
+    initial: () => nameOf(0),
+    write: (writer, value) => {
+      const index = names.indexOf(value as N);
+      if (index > 0) writer.uint32Field(number, index);
+    },
+    read: (reader) => (reader.wire === wireVarint ? nameOf(reader.uint32()) : undefined),
+  };
+}
+
+/** Repeated enums: written packed, read either way. */
+export function namedList<N extends string>(number: number, names: readonly N[]): Field<readonly N[]> {
+  const push = (into: N[], value: number): void => {
+    const name = names[value];
+    if (name !== undefined) into.push(name); // one that a later version added cannot be named
+  };
+  return {
+    number,
+    initial: () => [],
+    write: (writer, value) => {
+      const list = value as readonly N[];
+      if (list.length === 0) return;
+      const start = writer.open(number);
+      for (const name of list) writer.varint32(names.indexOf(name));
+      writer.close(start);
+    },
+    read: (reader, current) => {
+      const list = [...(current ?? [])];
+      if (reader.wire === wireVarint) push(list, reader.uint32());
+      else if (reader.wire === wireBytes) {
+        const outerEnd = reader.enter();
+        while (reader.pos < reader.end) push(list, reader.uint32());
+        reader.leave(outerEnd);
+      } else return undefined;
+      return list;
+    },
+  };
+}
+
+export function textMap(number: number): Field<ReadonlyMap<string, string>> {
+  return {
+    number,
+    initial: () => new Map(),
+    write: (writer, value) => {
+      for (const [key, entry] of value) writeMapEntry(writer, number, key, entry);
+    },
+    read: (reader, current) => {
+      if (reader.wire !== wireBytes) return undefined;
+      const map = new Map(current);
+      readMapEntry(reader, map);
+      return map;
+    },
+  };
+}
+
+/** Map entries are written whole, empty key and value too, as other encoders do. */
+export function writeMapEntry(writer: WireWriter, number: number, key: string, value: string): void {
+  const start = writer.open(number);
+  writer.stringField(1, key);
+  writer.stringField(2, value);
+  writer.close(start);
+}
+
+export function readMapEntry(reader: WireReader, into: Map<string, string>): void {
+  const outerEnd = reader.enter();
+  let key = '';
+  let value = '';
+  while (reader.next()) {
+    if (reader.wire !== wireBytes || reader.field > 2) reader.skip();
+    else if (reader.field === 1) key = reader.string();
+    else value = reader.string();
+  }
+  reader.leave(outerEnd);
+  into.set(key, value);
+}
+
+function writeNested<T>(writer: WireWriter, number: number, type: MessageType<T>, value: Init<T>): void {
+  const start = writer.open(number);
+  type.write(writer, value);
+  writer.close(start);
+}
+
+function readNested<T>(reader: WireReader, type: MessageType<T>, into?: T): T {
+  const outerEnd = reader.enter();
+  const value = type.read(reader, into);
+  reader.leave(outerEnd);
+  return value;
+}
+
+/** A message that may be absent, in a oneof or on its own. */
+export function optional<T>(number: number, type: MessageType<T>, oneof?: string): Field<T> {
+  return {
+    number,
+    ...(oneof === undefined ? {} : { oneof }),
+    initial: () => undefined,
+    write: (writer, value) => writeNested(writer, number, type, value),
+    read: (reader, current) => (reader.wire === wireBytes ? readNested(reader, type, current) : undefined),
+  };
+}
+
+export function list<T>(number: number, type: MessageType<T>): Field<readonly T[]> {
+  return {
+    number,
+    initial: () => [],
+    write: (writer, value) => {
+      for (const one of value as readonly Init<T>[]) writeNested(writer, number, type, one);
+    },
+    read: (reader, current) => {
+      if (reader.wire !== wireBytes) return undefined;
+      // The array was made by `initial` and belongs to the message being read: growing it in place keeps this linear.
+      const all = (current ?? []) as T[];
+      all.push(readNested(reader, type));
+      return all;
+    },
+  };
+}
