@@ -46,7 +46,7 @@ export interface MessageType<T> {
 }
 
 export function messageType<T extends object>(fields: Fields<T>): MessageType<T> {
-  const table = Object.entries(fields).map(([name, field]) => ({ ...(field as Field<unknown>), name }) as AnyField);
+  const table = Object.entries(fields).map(([name, field]) => ({ ...(field as Field<unknown>), name }));
   const byNumber: (AnyField | undefined)[] = [];
   for (const field of table) byNumber[field.number] = field;
   return {
@@ -54,7 +54,7 @@ export function messageType<T extends object>(fields: Fields<T>): MessageType<T>
       const given = value as Readonly<Record<string, unknown>>;
       for (const field of table) {
         const member = given[field.name];
-        if (member !== undefined) field.write(writer, member as Init<unknown>);
+        if (member !== undefined) field.write(writer, member as never);
       }
     },
     read(reader, into) {
@@ -209,6 +209,11 @@ export const oneofBytes = member(bytesScalar);
 export const oneofDouble = member(doubleScalar);
 export const oneofFloat = member(floatScalar);
 
+/** Made by `initial` for the message being read, so it is grown in place: copying each time would be quadratic. */
+function owned<V>(current: readonly V[] | undefined): V[] {
+  return (current ?? []) as V[];
+}
+
 export function texts(number: number): Field<readonly string[]> {
   return {
     number,
@@ -216,7 +221,12 @@ export function texts(number: number): Field<readonly string[]> {
     write: (writer, value) => {
       for (const one of value) writer.stringField(number, one);
     },
-    read: (reader, current) => (reader.wire === wireBytes ? [...(current ?? []), reader.string()] : undefined),
+    read: (reader, current) => {
+      if (reader.wire !== wireBytes) return undefined;
+      const all = owned(current);
+      all.push(reader.string());
+      return all;
+    },
   };
 }
 
@@ -255,7 +265,7 @@ export function namedList<N extends string>(number: number, names: readonly N[])
       writer.close(start);
     },
     read: (reader, current) => {
-      const list = [...(current ?? [])];
+      const list = owned(current);
       if (reader.wire === wireVarint) push(list, reader.uint32());
       else if (reader.wire === wireBytes) {
         const outerEnd = reader.enter();
@@ -276,7 +286,7 @@ export function textMap(number: number): Field<ReadonlyMap<string, string>> {
     },
     read: (reader, current) => {
       if (reader.wire !== wireBytes) return undefined;
-      const map = new Map(current);
+      const map = (current ?? new Map<string, string>()) as Map<string, string>;
       readMapEntry(reader, map);
       return map;
     },
@@ -333,12 +343,11 @@ export function list<T>(number: number, type: MessageType<T>): Field<readonly T[
     number,
     initial: () => [],
     write: (writer, value) => {
-      for (const one of value as readonly Init<T>[]) writeNested(writer, number, type, one);
+      for (const one of value) writeNested(writer, number, type, one);
     },
     read: (reader, current) => {
       if (reader.wire !== wireBytes) return undefined;
-      // The array was made by `initial` and belongs to the message being read: growing it in place keeps this linear.
-      const all = (current ?? []) as T[];
+      const all = owned(current);
       all.push(readNested(reader, type));
       return all;
     },

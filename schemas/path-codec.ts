@@ -49,7 +49,7 @@ function readElem(reader: WireReader): PathElem {
   while (reader.next()) {
     if (reader.wire !== wireBytes || reader.field > 2) reader.skip();
     else if (reader.field === 1) name = reader.string();
-    else readMapEntry(reader, (keys ??= new Map()));
+    else readMapEntry(reader, (keys ??= new Map<string, string>()));
   }
   reader.leave(outerEnd);
   return { name, keys: keys ?? noKeys };

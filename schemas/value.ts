@@ -52,27 +52,33 @@ function writeTypedValue(writer: WireWriter, value: TypedValue): void {
   switch (value.kind) {
     case 'string':
     case 'ascii':
-      return writer.stringField(field, value.value);
+      writer.stringField(field, value.value);
+      return;
     case 'int':
     case 'uint':
-      return writer.uint64Field(field, value.value);
+      writer.uint64Field(field, value.value);
+      return;
     case 'bool':
-      return writer.boolField(field, value.value);
+      writer.boolField(field, value.value);
+      return;
     case 'bytes':
     case 'json':
     case 'json_ietf':
     case 'proto_bytes':
-      return writer.bytesField(field, value.value);
+      writer.bytesField(field, value.value);
+      return;
     case 'float':
-      return writer.floatField(field, value.value);
+      writer.floatField(field, value.value);
+      return;
     case 'double':
-      return writer.doubleField(field, value.value);
+      writer.doubleField(field, value.value);
+      return;
     case 'decimal':
     case 'leaflist':
     case 'any': {
       const start = writer.open(field);
       writeNested(writer, value);
-      return writer.close(start);
+      writer.close(start);
     }
   }
 }
