@@ -1,0 +1,143 @@
+/**
+ * The main job on real parts: Kafka, simulated devices on sockets, every part a process of its own. Sizes are short by
+ * default; TEST_LONG=1 runs the full ones that docs/performance.md quotes (`npm run test:soak`).
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../support/eventually.ts';
+import { testKafka } from '../support/kafka.ts';
+import { Stack } from '../support/stack.ts';
+import { stateDifferences } from '../support/state-audit.ts';
+import { TelemetryAudit } from '../support/telemetry-audit.ts';
+
+const long = process.env['TEST_LONG'] === '1';
+const devices = long ? 100 : 40;
+const rate = 10;
+const updates = 20;
+const windowMs = long ? 60_000 : 8_000;
+const slots = 8;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('the main job', () => {
+  const kafka = testKafka();
+  const stack = new Stack({ kafka, devices, rate, updates, ingest: 2, queryApi: 2, slots });
+  const audit = new TelemetryAudit(kafka, slots);
+
+  beforeAll(async () => {
+    await stack.start();
+    await audit.start();
+  }, 120_000);
+
+  afterAll(async () => {
+    await audit.stop();
+    await stack.stop();
+  }, 60_000);
+
+  test(
+    'nothing is missing, repeated or out of order in telemetry while the fleet talks',
+    async () => {
+      await audit.readToEnd();
+      audit.beginWindow();
+      await pause(windowMs);
+      await audit.readToEnd();
+      const totals = audit.totals();
+      console.log(
+        `main job: ${devices} devices × ${rate}/s × ${updates} updates, ${windowMs / 1000} s: ${totals.records} records, ` +
+          `${totals.missing} missing, ${totals.repeated} repeated, ${totals.outOfOrder} out of order`,
+      );
+      expect(audit.devices.size).toBe(devices);
+      // The fleet shares two cores with everything else: nine tenths of its nominal rate is asked for, all of what it sent must be there.
+      expect(totals.records).toBeGreaterThan(devices * rate * (windowMs / 1000) * 0.9);
+      expect(totals).toMatchObject({ missing: 0n, repeated: 0, outOfOrder: 0 });
+      expect(audit).toMatchObject({ lowerEpochs: 0, seqHoles: 0 });
+    },
+    windowMs + 60_000,
+  );
+
+  test('every leaf in state equals the simulator when the fleet pauses', async () => {
+    await stack.simulatorCall('POST', '/pause');
+    try {
+      for (const instance of ['query-api-1', 'query-api-2']) {
+        const compared = await eventually(`state at ${instance} equals the truth`, 30_000, async () => {
+          const found = await stateDifferences(stack, instance);
+          if (found.differences.length > 0)
+            throw new Error(`${found.differences.length} differ: ${found.differences.slice(0, 3).join(' · ')}`);
+          return found;
+        });
+        expect(compared.devices).toBe(devices);
+        expect(compared.leaves).toBeGreaterThan(devices * updates);
+      }
+    } finally {
+      await stack.simulatorCall('POST', '/resume');
+    }
+  }, 60_000);
+
+  test('kill -9 of an ingest process: the other takes its slots, epochs grow, the sequences go on', async () => {
+    await audit.readToEnd();
+    const markersBefore = audit.markers.length;
+    await stack.process('ingest-1').kill();
+    await eventually('ingest-2 holds every slot', 30_000, async () => {
+      const data = (await stack.api().call('GET', '/api/v1/ownership')) as {
+        slots: { owner: string | null; state: string }[];
+      };
+      return (
+        data.slots.length === slots && data.slots.every((slot) => slot.owner === 'ingest-2' && slot.state === 'held')
+      );
+    });
+    await stack.synced(devices);
+    await audit.readToEnd();
+    audit.beginWindow();
+    await pause(2_000);
+    await audit.readToEnd();
+    expect(audit).toMatchObject({ lowerEpochs: 0, seqHoles: 0 });
+    expect(audit.totals()).toMatchObject({ missing: 0n, repeated: 0, outOfOrder: 0 });
+    const after = audit.markers.slice(markersBefore);
+    const taken = after.filter((marker) => marker.header.kind === 'owner');
+    expect(taken.length).toBeGreaterThan(0);
+    for (const owner of taken) {
+      expect(owner.header.seq).toBe(1n); // the owner marker is the first record of its epoch
+      expect(
+        after.some(
+          (marker) =>
+            marker.partition === owner.partition &&
+            marker.header.epoch === owner.header.epoch &&
+            marker.header.kind === 'opened',
+        ),
+      ).toBe(true);
+    }
+    await stack.startPart('ingest', 'ingest-1');
+  }, 90_000);
+
+  test('a killed replicator goes on where its output ends', async () => {
+    await stack.process('replicator-1').kill();
+    await pause(1_000);
+    await stack.startPart('replicator', 'replicator-1');
+    await stack.simulatorCall('POST', '/pause');
+    try {
+      await eventually('state equals the truth again', 40_000, async () => {
+        const found = await stateDifferences(stack, 'query-api-1');
+        if (found.differences.length > 0) throw new Error(found.differences.slice(0, 3).join(' · '));
+        return found;
+      });
+    } finally {
+      await stack.simulatorCall('POST', '/resume');
+    }
+  }, 90_000);
+
+  test('a removed device: its session closes, its leaves go, GET says 404 with a reason', async () => {
+    const { devices: listed } = (await stack.api().call('GET', '/api/v1/devices?limit=1')) as {
+      devices: { name: string }[];
+    };
+    const name = listed[0]?.name ?? '';
+    await stack.api().call('DELETE', `/api/v1/devices/${name}`);
+    const answer = await fetch(`${stack.api().base}/api/v1/devices/${name}/state?path=/`);
+    expect(answer.status).toBe(404);
+    expect(await answer.json()).toMatchObject({ code: 'DEVICE_UNKNOWN' });
+    await eventually('the session is closed and nothing of the device is left', 20_000, async () => {
+      const data = (await stack.api().call('GET', '/api/v1/state?path=/&limit=100000')) as {
+        leaves: { device: string }[];
+      };
+      return !data.leaves.some((leaf) => leaf.device === name);
+    });
+  }, 60_000);
+});

@@ -1,0 +1,164 @@
+/** Documents and source hold each other true, in both directions. */
+import { describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { allSettings } from '../cli/services.ts';
+import { environmentName } from '../core/config.ts';
+import { errorCodes } from '../core/errors.ts';
+import { topicCatalogue } from '../schemas/topics.ts';
+import { repositoryRoot } from './support/repository-root.ts';
+
+const read = (file: string): string => readFileSync(join(repositoryRoot, file), 'utf8');
+/** What git tracks or would: nothing generated. */
+const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: repositoryRoot })
+  .toString()
+  .split('\n')
+  .filter((file) => file !== '' && existsSync(join(repositoryRoot, file)));
+const product = ['schemas', 'core', 'ingest', 'replicator', 'query-api', 'simulator', 'cli'];
+const sources = files.filter((file) => file.endsWith('.ts') && product.includes(file.split('/')[0] ?? ''));
+const documents = files.filter((file) => file.endsWith('.md'));
+const allSource = sources.map(read).join('\n');
+
+const codesIn = (text: string): Set<string> =>
+  new Set([...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1] ?? ''));
+
+describe('documents', () => {
+  test('docs/errors.md has exactly the codes of the source', () => {
+    expect([...codesIn(read('docs/errors.md'))].sort()).toEqual([...errorCodes].sort());
+  });
+
+  test('docs/configuration.md has exactly the settings of the source', () => {
+    const named = [...read('docs/configuration.md').matchAll(/^\| `(HOLDFAST_[A-Z0-9_]+)` \|/gm)].map(
+      (match) => match[1],
+    );
+    expect(named.sort()).toEqual(Object.keys(allSettings).map(environmentName).sort());
+  });
+
+  test('docs/metrics.md has exactly the metrics of the source', () => {
+    const inSource = new Set([...allSource.matchAll(/name: '(holdfast_[a-z0-9_]+)'/g)].map((match) => match[1] ?? ''));
+    const inDocument = new Set(
+      [...read('docs/metrics.md').matchAll(/^\| `(holdfast_[a-z0-9_]+)` \|/gm)].map((match) => match[1] ?? ''),
+    );
+    expect([...inDocument].sort()).toEqual([...inSource].sort());
+    expect(inSource.size).toBeGreaterThan(10);
+  });
+
+  test('schemas/README.md names every topic', () => {
+    for (const { name } of topicCatalogue) expect(read('schemas/README.md')).toContain(`\`${name}\``);
+  });
+
+  test.each(documents)('%s has one first-level heading and no dead relative link', (file) => {
+    const text = read(file).replace(/```[\s\S]*?```/g, '');
+    expect(text.match(/^# /gm) ?? []).toHaveLength(1);
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      expect({ target, exists: existsSync(resolve(repositoryRoot, dirname(file), target)) }).toEqual({
+        target,
+        exists: true,
+      });
+    }
+  });
+
+  test('every S row of the README that claims something names a test that exists', () => {
+    const rows = [...read('README.md').matchAll(/^\| (S\d+) \|.*$/gm)];
+    expect(rows.map((row) => row[1])).toEqual(Array.from({ length: 17 }, (_, index) => `S${index + 1}`));
+    for (const [row] of rows) {
+      if (row.includes('| not yet |')) continue;
+      const [, test = ''] = /`(test\/[^`]+)`/.exec(row) ?? [];
+      expect({ row, exists: test !== '' && existsSync(join(repositoryRoot, test)) }).toEqual({ row, exists: true });
+    }
+  });
+
+  test('decisions are numbered without a gap', () => {
+    const numbers = files
+      .filter((file) => file.startsWith('docs/decisions/'))
+      .map((file) => Number(basename(file).slice(0, 4)));
+    expect(numbers.sort((a, b) => a - b)).toEqual(numbers.map((_, index) => index + 1));
+  });
+});
+
+describe('source', () => {
+  /** Product files without a unit test of their own, each with what tests it instead. */
+  const exempt: Readonly<Record<string, string>> = JSON.parse(read('test/untested-files.json')) as Record<
+    string,
+    string
+  >;
+
+  test('every product file has its test, or a reason not to', () => {
+    const without = sources.filter(
+      (file) => !existsSync(join(repositoryRoot, 'test', file.replace(/\.ts$/, '.test.ts'))) && !file.endsWith('.d.ts'),
+    );
+    expect(without.filter((file) => exempt[file] === undefined)).toEqual([]);
+    expect(Object.keys(exempt).filter((file) => !without.includes(file))).toEqual([]);
+  });
+
+  test('no tracked text names this project’s design folder or a package host', () => {
+    const forbidden = [['..', 'shared'].join('/'), ['registry', 'npmjs', 'org'].join('.')];
+    const texts = files.filter((file) => /\.(ts|md|json|ya?ml|mjs|cjs|js|xml|proto)$/.test(file));
+    for (const file of texts) {
+      const text = read(file);
+      for (const word of forbidden) expect({ file, has: text.includes(word) }).toEqual({ file, has: false });
+    }
+  });
+});
+
+describe('deployment', () => {
+  const compose = parseYaml(read('docker-compose.yml'), { merge: true }) as {
+    services: Record<
+      string,
+      { image: string; command?: string[]; environment?: Record<string, string>; volumes?: string[] }
+    >;
+    volumes: Record<string, unknown>;
+  };
+  const ours = Object.entries(compose.services).filter(([, service]) => service.image.startsWith('holdfast:'));
+
+  test('every setting named in docker-compose.yml exists', () => {
+    const known = new Set(Object.keys(allSettings).map(environmentName));
+    for (const [, service] of ours) {
+      for (const name of Object.keys(service.environment ?? {}))
+        expect({ name, known: known.has(name) }).toEqual({ name, known: true });
+      for (const flag of (service.command ?? []).filter((word) => word.startsWith('--') && word !== '--server')) {
+        const name = flag.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+        expect({ flag, known: Object.hasOwn(allSettings, name) }).toEqual({ flag, known: true });
+      }
+    }
+  });
+
+  test('images and versions agree with the rest of the repository', () => {
+    const { version, engines } = JSON.parse(read('package.json')) as { version: string; engines: { node: string } };
+    const kafka = /<artifactId>kafka_2.13<\/artifactId>\s*<version>([^<]+)</.exec(read('pom.xml'))?.[1];
+    expect(new Set(ours.map(([, service]) => service.image))).toEqual(new Set([`holdfast:${version}`]));
+    for (const name of ['kafka-1', 'kafka-2', 'kafka-3'])
+      expect(compose.services[name]?.image).toBe(`apache/kafka:${kafka}`);
+    expect(compose.services['registry']?.image).toContain(':2.6.13.Final');
+    expect(read('test/support/apicurio.ts')).toContain('2.6.13.Final');
+    for (const [, image] of read('Dockerfile').matchAll(/^FROM (\S+)/gm)) expect(image).toMatch(/^node:20/);
+    expect(engines.node).toBe('>=20.19');
+  });
+
+  test('every service restarts by rule, and every volume is declared', () => {
+    for (const [name, service] of Object.entries(compose.services)) {
+      expect({ name, restart: (service as { restart?: string }).restart }).toEqual({
+        name,
+        restart: expect.any(String),
+      });
+      for (const volume of service.volumes ?? []) expect(Object.keys(compose.volumes)).toContain(volume.split(':')[0]);
+    }
+    expect(Object.keys(compose.services).sort()).toEqual(
+      [
+        'fleet',
+        'ingest-1',
+        'ingest-2',
+        'kafka-1',
+        'kafka-2',
+        'kafka-3',
+        'query-api-1',
+        'query-api-2',
+        'registry',
+        'replicator-1',
+        'simulator',
+      ].sort(),
+    );
+  });
+});
