@@ -1,0 +1,295 @@
+/**
+ * Devices and profiles as people write them, in YAML files and HTTP bodies: checked once here, exact records after that.
+ *
+ * Y1. All problems are told at once, each with the field it is about; a secret's content is in none of them.
+ * Y2. Secrets are references (`file:PATH`, `env:NAME`); a literal is refused (T9, T10).
+ * Y3. `plaintext: true` or `tls`, never both, never neither: nothing falls back to plaintext (T1).
+ * Y4. Paths are stored in canonical form: one path, one text.
+ * Y5. `formatDevice` is the inverse: what it prints parses to the same device. `status`, `changedBy` and `changedAt` are
+ *     accepted and ignored, so an answer of GET is a body of PUT.
+ */
+import { z } from 'zod';
+import { type Device, deviceCodec } from './device.ts';
+import { PathMalformed, compareCodePoints, formatPath, parsePath } from './path.ts';
+import { type Profile, profileCodec } from './profile.ts';
+import { type Subscription, encodingNames, subscriptionModes } from './subscription.ts';
+
+export type ParsedDevice = { readonly ok: true; readonly device: Device } | Problems;
+export type ParsedProfile = { readonly ok: true; readonly profile: Profile } | Problems;
+export type ParsedDevicesFile =
+  { readonly ok: true; readonly devices: readonly Device[]; readonly profiles: readonly Profile[] } | Problems;
+export interface Problems {
+  readonly ok: false;
+  readonly problems: string[];
+}
+
+const name = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, 'must be 1-128 of A-Z a-z 0-9 . _ -');
+const address = z.string().refine(isAddress, 'must be host:port or [IPv6 address]:port');
+const secret = z
+  .string()
+  .regex(/^(file:.|env:[A-Za-z_])/, 'must be a reference, file:PATH or env:NAME, not the secret');
+const wholeMs = z.int('must be a whole number of milliseconds').min(0, 'must not be negative');
+const encoding = z.enum(encodingNames, `must be one of ${encodingNames.join(', ')}`);
+const path = z.string().transform((text, context) => {
+  try {
+    return formatPath(parsePath(text));
+  } catch (thrown) {
+    if (!(thrown instanceof PathMalformed)) throw thrown;
+    context.addIssue(thrown.message);
+    return z.NEVER;
+  }
+});
+
+const subscription = z.strictObject({
+  path,
+  mode: z.enum(subscriptionModes, `must be one of ${subscriptionModes.join(', ')}`).default('target-defined'),
+  intervalMs: wholeMs.default(0),
+  heartbeatMs: wholeMs.default(0),
+  suppressRedundant: z.boolean().default(false),
+});
+
+const readOnly = {
+  status: z.unknown().optional(),
+  changedBy: z.unknown().optional(),
+  changedAt: z.unknown().optional().optional(),
+};
+
+const profileDocument = z.strictObject({
+  name,
+  encoding: encoding.optional(),
+  subscriptions: z.array(subscription).min(1, 'must have at least one'),
+  updatesOnly: z.boolean().default(false),
+  explodeJson: z.boolean().default(false),
+  ...readOnly,
+});
+
+const deviceDocument = z.strictObject({
+  name,
+  addresses: z.array(address).min(1, 'must have at least one'),
+  plaintext: z.boolean().default(false),
+  tls: z
+    .strictObject({
+      ca: secret.optional(),
+      cert: secret.optional(),
+      key: secret.optional(),
+      serverName: z.string().min(1, 'must not be empty').optional(),
+    })
+    .optional(),
+  credentials: z.strictObject({ username: z.string().min(1, 'must not be empty'), password: secret }).optional(),
+  // Not z.record: that drops a label named `__proto__` (N18).
+  labels: z.custom<object>(isLabels, 'must be names with texts').default({}),
+  profiles: z.array(name).default([]),
+  subscriptions: z.array(subscription).default([]),
+  encoding: encoding.optional(),
+  disabled: z.boolean().default(false),
+  receiveTimeoutMs: wholeMs.default(0),
+  orderByReceiveTime: z.boolean().default(false),
+  honourRootDelete: z.boolean().default(false),
+  explodeJson: z.boolean().default(false),
+  ...readOnly,
+});
+
+/** `input` is what a YAML or JSON reader made. `changedBy` and `changedAtNs` come out empty: the writer says them. */
+export function parseDevice(input: unknown): ParsedDevice {
+  const parsed = deviceDocument.safeParse(input);
+  const problems = [...problemsOf(parsed), ...deviceProblems(input)];
+  if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  const { tls, credentials, labels, encoding: wanted = '', ...rest } = parsed.data;
+  const { status: _s, changedBy: _b, changedAt: _a, ...said } = rest;
+  const device: Device = {
+    ...said,
+    ...(tls && { tls: { ca: '', cert: '', key: '', serverName: '', ...defined(tls) } }),
+    ...(credentials && { credentials }),
+    labels: sortedMap(Object.entries(labels) as [string, string][]),
+    encoding: wanted,
+    changedBy: '',
+    changedAtNs: 0n,
+  };
+  return { ok: true, device };
+}
+
+/** As `parseDevice`. */
+export function parseProfile(input: unknown): ParsedProfile {
+  const parsed = profileDocument.safeParse(input);
+  const problems = [...problemsOf(parsed), ...subscriptionProblems(input)];
+  if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  const { status: _s, changedBy: _b, changedAt: _a, encoding: wanted = '', ...said } = parsed.data;
+  return { ok: true, profile: { ...said, encoding: wanted, changedBy: '', changedAtNs: 0n } };
+}
+
+/** A file `{devices, profiles}`, either of which may be missing; no name may be there twice. */
+export function parseDevicesFile(input: unknown): ParsedDevicesFile {
+  if (!isObject(input)) return { ok: false, problems: ['must be an object with devices and profiles'] };
+  const problems = Object.keys(input)
+    .filter((field) => field !== 'devices' && field !== 'profiles')
+    .map((field) => `unknown field ${JSON.stringify(field)}`);
+  const devices: Device[] = [];
+  const profiles: Profile[] = [];
+  for (const item of itemsOf(input, 'devices', problems)) {
+    const parsed = parseDevice(item.input);
+    if (parsed.ok) devices.push(parsed.device);
+    else problems.push(...parsed.problems.map((problem) => `${item.where}: ${problem}`));
+  }
+  for (const item of itemsOf(input, 'profiles', problems)) {
+    const parsed = parseProfile(item.input);
+    if (parsed.ok) profiles.push(parsed.profile);
+    else problems.push(...parsed.problems.map((problem) => `${item.where}: ${problem}`));
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, devices, profiles };
+}
+
+/** The document of a device, without what is unsaid; ready for a YAML or JSON writer. */
+export function formatDevice(device: Device): Record<string, unknown> {
+  const { tls, credentials, labels, profiles, subscriptions, changedBy, changedAtNs } = device;
+  return {
+    name: device.name,
+    addresses: [...device.addresses],
+    ...(device.plaintext && { plaintext: true }),
+    ...(tls && { tls: said({ ...tls }) }),
+    ...(credentials && { credentials: said({ ...credentials }) }),
+    ...(labels.size > 0 && { labels: Object.fromEntries(labels) }),
+    ...(profiles.length > 0 && { profiles: [...profiles] }),
+    ...(subscriptions.length > 0 && { subscriptions: subscriptions.map(formatSubscription) }),
+    ...said({
+      encoding: device.encoding,
+      disabled: device.disabled,
+      receiveTimeoutMs: device.receiveTimeoutMs,
+      orderByReceiveTime: device.orderByReceiveTime,
+      honourRootDelete: device.honourRootDelete,
+      explodeJson: device.explodeJson,
+      ...formatChange(changedBy, changedAtNs),
+    }),
+  };
+}
+
+export function formatProfile(profile: Profile): Record<string, unknown> {
+  return {
+    name: profile.name,
+    ...said({ encoding: profile.encoding }),
+    subscriptions: profile.subscriptions.map(formatSubscription),
+    ...said({
+      updatesOnly: profile.updatesOnly,
+      explodeJson: profile.explodeJson,
+      ...formatChange(profile.changedBy, profile.changedAtNs),
+    }),
+  };
+}
+
+/** Whether two records say the same about a device, whoever said it and when. */
+export function sameDevice(a: Device, b: Device): boolean {
+  return comparable(a).equals(comparable(b));
+}
+
+export function sameProfile(a: Profile, b: Profile): boolean {
+  const bytes = (profile: Profile): Buffer => profileCodec.encode({ ...profile, changedBy: '', changedAtNs: 0n });
+  return bytes(a).equals(bytes(b));
+}
+
+function comparable(device: Device): Buffer {
+  return deviceCodec.encode({ ...device, labels: sortedMap([...device.labels]), changedBy: '', changedAtNs: 0n });
+}
+
+function formatSubscription({ path: text, mode, ...rest }: Subscription): Record<string, unknown> {
+  return { path: text, mode, ...said(rest) };
+}
+
+function formatChange(changedBy: string, changedAtNs: bigint): Record<string, unknown> {
+  const atMs = Number(changedAtNs / 1_000_000n);
+  // 8.64e15 ms is where Date ends; a record of ours never says more.
+  const changedAt = atMs === 0 || Math.abs(atMs) > 8.64e15 ? '' : new Date(atMs).toISOString();
+  return { changedBy, changedAt };
+}
+
+/** Without what is empty, zero or false: the defaults of `parse…`. */
+function said(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== '' && value !== 0 && value !== false),
+  );
+}
+
+type WithoutUndefined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function defined<T extends object>(fields: T): WithoutUndefined<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as WithoutUndefined<T>;
+}
+
+function sortedMap(entries: readonly [string, string][]): Map<string, string> {
+  return new Map([...entries].sort(([a], [b]) => compareCodePoints(a, b)));
+}
+
+function* itemsOf(input: Record<string, unknown>, field: 'devices' | 'profiles', problems: string[]) {
+  const list = input[field] ?? [];
+  if (!Array.isArray(list)) {
+    problems.push(`${field}: must be a list`);
+    return;
+  }
+  const seen = new Set<string>();
+  for (const [index, item] of (list as unknown[]).entries()) {
+    const called = isObject(item) && typeof item['name'] === 'string' ? item['name'] : undefined;
+    if (called !== undefined && seen.has(called))
+      problems.push(`${field}[${index}] (${called}): this name is there twice`);
+    if (called !== undefined) seen.add(called);
+    yield { input: item, where: called === undefined ? `${field}[${index}]` : `${field}[${index}] (${called})` };
+  }
+}
+
+/** What concerns several fields, read from the input: it is told even where other fields are wrong (Y1). */
+function deviceProblems(input: unknown): string[] {
+  if (!isObject(input)) return [];
+  const problems = subscriptionProblems(input);
+  const { plaintext, tls } = input;
+  if (plaintext === true && tls !== undefined) problems.push('plaintext, tls: only one of them'); // Y3
+  if (plaintext !== true && tls === undefined) problems.push('tls: required, or plaintext: true'); // Y3
+  if (isObject(tls) && (tls['cert'] === undefined) !== (tls['key'] === undefined)) {
+    problems.push('tls: cert and key go together');
+  }
+  if (isEmptyList(input['profiles']) && isEmptyList(input['subscriptions'])) {
+    problems.push('profiles, subscriptions: at least one of them must have an entry');
+  }
+  return problems;
+}
+
+/** Fields that do not fit the mode: devices refuse them or silently do something else (M9, M13). */
+function subscriptionProblems(input: unknown): string[] {
+  const list = isObject(input) ? input['subscriptions'] : undefined;
+  if (!Array.isArray(list)) return [];
+  return (list as unknown[]).flatMap((item, index) => {
+    if (!isObject(item) || item['mode'] === 'sample') return [];
+    return ['intervalMs', 'suppressRedundant']
+      .filter((field) => item[field] !== undefined && item[field] !== 0 && item[field] !== false)
+      .map((field) => `subscriptions[${index}].${field}: only for mode sample`);
+  });
+}
+
+function problemsOf(parsed: { success: boolean; error?: z.ZodError }): string[] {
+  return (parsed.error?.issues ?? []).flatMap((issue) => {
+    const where = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+    const field = where.replace(/^\./, '');
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => `${field === '' ? '' : `${field}: `}unknown field ${JSON.stringify(key)}`);
+    }
+    return [field === '' ? issue.message : `${field}: ${issue.message}`];
+  });
+}
+
+function isEmptyList(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isLabels(value: unknown): boolean {
+  return isObject(value) && Object.entries(value).every(([label, text]) => label !== '' && typeof text === 'string');
+}
+
+function isAddress(text: string): boolean {
+  const match =
+    /^(?:\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?)):(\d{1,5})$/.exec(
+      text,
+    );
+  if (match === null) return false;
+  const port = Number(match[3]);
+  return port >= 1 && port <= 65_535 && (match[1] === undefined || match[1].includes(':'));
+}
