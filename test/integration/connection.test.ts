@@ -20,8 +20,6 @@ function open(brokers: readonly string[], requestTimeoutMs = 10_000): KafkaConne
   return connection;
 }
 
-const forever = new AbortController().signal;
-
 async function failure(work: Promise<unknown>): Promise<KafkaError> {
   const thrown = await work.then(
     () => undefined,
@@ -81,7 +79,7 @@ suite('a connection to a real Kafka', () => {
   test('creates a topic with its settings, finds its leader and describes it', async () => {
     const { brokers, prefix } = testKafka();
     const connection = open(brokers);
-    await connection.connect(forever);
+    await connection.connect(AbortSignal.timeout(10_000));
     const topic = `${prefix}t`;
     const wanted = { topic, partitions: 3, replicationFactor: 1, configs: { 'cleanup.policy': 'compact' } };
     expect(await connection.createTopics([wanted])).toEqual([{ topic, code: 0, message: '' }]);
@@ -151,7 +149,7 @@ suite('a connection to a real Kafka', () => {
     const request = (): Promise<unknown> => connection.refreshMetadata([]);
     await request();
     const held = open([link.address]);
-    await held.connect(forever);
+    await held.connect(AbortSignal.timeout(10_000));
     expect(link.accepted()).toBe(2);
     link.cut();
     await request();
@@ -166,7 +164,9 @@ suite('a connection to a real Kafka', () => {
     await connection.createTopics([{ topic, partitions: 1, replicationFactor: 1, configs: {} }]);
     await until(async () => {
       await connection.refreshMetadata([topic]);
-      return connection.broker(connection.leaderOf(topic, 0) ?? -1);
+      const leader = connection.broker(connection.leaderOf(topic, 0) ?? -1);
+      const [listed] = await leader.listOffsets([{ topic, partition: 0, timestamp: latestTimestamp }]);
+      if (listed?.code !== 0) throw kafkaError(listed?.code);
     });
     const broker = connection.broker(connection.leaderOf(topic, 0)!);
     const body = new RequestBody().int32(-1).int32(60_000).int32(1).int32(1_000).int8(0).int32(0).int32(-1);
