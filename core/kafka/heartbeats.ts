@@ -1,0 +1,86 @@
+import { Backoff } from '../backoff.ts';
+import { type Clock, type Timer } from '../clock.ts';
+import { type Random } from '../random.ts';
+import { type Coordinator, type MemberRef, type Refusal } from './coordinator.ts';
+import { type Proof } from './lease.ts';
+import { type LockTimers } from './lock-timers.ts';
+
+/**
+ * The two beats that keep a lease alive, each on its own connection and timer: heartbeats prove the session, probe
+ * commits prove that the coordinator is one. One request of a kind at a time; a lost one is repeated at once.
+ */
+export interface HeartbeatsOptions {
+  readonly coordinator: Coordinator;
+  readonly timers: LockTimers;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Member id and generation of the last JoinGroup. */
+  readonly current: () => MemberRef | null;
+  /** The same of the last SyncGroup. */
+  readonly synced: () => MemberRef | null;
+  readonly suspended: () => boolean;
+  readonly accepted: (proof: Proof, sentAtMs: number, member: MemberRef) => void;
+  readonly refused: (kind: Refusal, lane: 'heartbeat' | 'probe', member: MemberRef, error: Error) => void;
+}
+
+type Beat = 'heartbeat' | 'probe';
+
+export class Heartbeats {
+  readonly #options: HeartbeatsOptions;
+  readonly #stop = new AbortController();
+  readonly #busy = new Set<Beat>();
+  #timer: Timer | undefined;
+
+  constructor(options: HeartbeatsOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = this.#options.clock.every(this.#options.timers.heartbeatMs, () => this.now());
+  }
+
+  /** Beats at once, unless a beat is under way. */
+  now(): void {
+    this.#start('heartbeat');
+    this.#start('probe');
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#stop.abort(new Error('the member stopped'));
+  }
+
+  #start(beat: Beat): void {
+    if (this.#busy.has(beat)) return;
+    this.#busy.add(beat);
+    void this.#run(beat)
+      .catch(() => undefined) // only the end of the back-off's sleep rejects
+      .finally(() => this.#busy.delete(beat));
+  }
+
+  async #run(beat: Beat): Promise<void> {
+    const { clock, random, timers } = this.#options;
+    const backoff = new Backoff({ initialMs: 50, maxMs: timers.heartbeatMs, factor: 2, jitter: 0.5 });
+    while (!this.#stop.signal.aborted && !(await this.#once(beat))) {
+      await clock.sleep(backoff.nextMs(random), this.#stop.signal);
+    }
+  }
+
+  /** False: it was lost and has to be repeated. */
+  async #once(beat: Beat): Promise<boolean> {
+    const { coordinator, clock, current, synced, suspended, accepted, refused } = this.#options;
+    const member = current();
+    const inSync = member !== null && synced()?.generation === member.generation;
+    if (member === null || suspended() || (beat === 'probe' && !inSync)) return true;
+    const sentAtMs = clock.monotonicMs();
+    const answer = await (beat === 'heartbeat' ? coordinator.heartbeat(member) : coordinator.probe(member));
+    if (this.#stop.signal.aborted) return true;
+    if (answer.kind === 'ok') {
+      accepted(beat === 'probe' ? 'commit' : inSync ? 'heartbeat' : 'session', sentAtMs, member);
+      return true;
+    }
+    if (beat === 'heartbeat' && answer.kind === 'rebalance') accepted('session', sentAtMs, member);
+    refused(answer.kind, beat, member, answer.error);
+    return answer.kind !== 'lost';
+  }
+}

@@ -1,0 +1,216 @@
+import { type Plan, planCodec } from '../../schemas/ownership.ts';
+import { Backoff } from '../backoff.ts';
+import { type Clock } from '../clock.ts';
+import { type Random } from '../random.ts';
+import { type Answer, type Coordinator, type Joined, type MemberRef, type SyncOrder } from './coordinator.ts';
+import { type LockTimers } from './lock-timers.ts';
+import { type WorkerEvent } from './worker-state.ts';
+
+/**
+ * The membership's requests: JoinGroup, SyncGroup, LeaveGroup, each repeated until it is answered, and who we are by the
+ * answers. What an answer means is the worker machine's to say.
+ *
+ * M1. At most one Join is under way (`serial`); what comes back for an older one is ignored, and so is the Sync of a
+ *     generation after which a Join was sent (O9).
+ * M2. A Join that is unanswered for S is sent again, the same bytes with the same member id, on a new connection; the old
+ *     one is reset, so that no copy arrives late.
+ * M3. Nothing is joined before LeaveGroup of the former member id is answered and the last session is closed.
+ */
+export interface MembershipOptions {
+  readonly coordinator: Coordinator;
+  readonly timers: LockTimers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly dispatch: (event: WorkerEvent) => void;
+  /** The held report of this moment. */
+  readonly report: () => Buffer;
+  /** The leader's plan for these members. Throws when a report is not understood. */
+  readonly plan: (joined: Joined) => NonNullable<SyncOrder['plan']>;
+  /** Resolves once no slot is lost. */
+  readonly closed: (signal: AbortSignal) => Promise<void>;
+}
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #stop = new AbortController();
+  readonly #backoff = new Backoff({ initialMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 });
+  #serial = 0;
+  #memberId = '';
+  #joined: Joined | null = null;
+  #synced: { readonly member: MemberRef; readonly plan: Plan } | null = null;
+  /** The join lane has a request under way. */
+  #pending = 0;
+  #failed = false;
+  #troubleSinceMs: number | null = null;
+  #attemptAtMs = 0;
+  #leaving: Promise<void> = Promise.resolve();
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  get memberId(): string {
+    return this.#memberId;
+  }
+
+  get isLeader(): boolean {
+    return this.#joined?.leader === true;
+  }
+
+  /** Member id and generation of the last JoinGroup; null while there is none. */
+  current(): MemberRef | null {
+    return this.#joined;
+  }
+
+  /** Of the last SyncGroup, with its plan. */
+  synced(): { readonly member: MemberRef; readonly plan: Plan } | null {
+    return this.#synced;
+  }
+
+  /** Settles when no LeaveGroup is unanswered. */
+  get leaving(): Promise<void> {
+    return this.#leaving;
+  }
+
+  /**
+   * True when JoinGroup could not be handed to any connection for S/2: then heartbeats must stop too, because one member
+   * that heartbeats and cannot rejoin would make everybody's lease end.
+   */
+  cannotJoin(): boolean {
+    const { clock, timers } = this.#options;
+    if (this.#troubleSinceMs === null) return false;
+    const nowMs = clock.monotonicMs();
+    const handedOver = this.#pending > 0 && nowMs - this.#attemptAtMs > timers.heartbeatMs; // past connecting
+    return !handedOver && nowMs - this.#troubleSinceMs > timers.sessionTimeoutMs / 2;
+  }
+
+  join(asNew: boolean): void {
+    this.#serial += 1;
+    if (this.#pending > 0) this.#options.coordinator.reset('join'); // nothing queues behind a Sync that is out
+    void this.#join(this.#serial, asNew).catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  sync(): void {
+    const joined = this.#joined;
+    if (joined !== null) void this.#sync(this.#serial, joined).catch((thrown: unknown) => this.#fail(thrown));
+  }
+
+  /** No Join is ours any more, and no answer counts; the member id is kept for `leave`. */
+  abandon(): void {
+    this.#serial += 1;
+    if (this.#pending > 0) this.#options.coordinator.reset('join');
+    this.#joined = null;
+    this.#synced = null;
+  }
+
+  leave(): void {
+    const memberId = this.#memberId;
+    this.abandon();
+    this.#memberId = '';
+    if (memberId === '') return;
+    const before = this.#leaving;
+    this.#leaving = before.then(() => this.#leave(memberId)).catch(() => undefined);
+  }
+
+  /** Ends every wait and every repeat. */
+  stop(): void {
+    this.#serial += 1;
+    this.#stop.abort(new Error('the member stopped'));
+  }
+
+  async #join(serial: number, asNew: boolean): Promise<void> {
+    const { coordinator, clock, random, closed, report, dispatch } = this.#options;
+    const { signal } = this.#stop;
+    await this.#leaving; // M3
+    await closed(signal);
+    if (this.#failed || asNew) await clock.sleep(this.#failed ? this.#backoff.nextMs(random) : 0, signal);
+    if (serial !== this.#serial) return;
+    if (asNew) this.#memberId = '';
+    const bytes = report();
+    for (;;) {
+      const sentAtMs = clock.monotonicMs();
+      const onMemberId = (memberId: string): void => {
+        if (serial === this.#serial) this.#memberId = memberId;
+      };
+      const order = { memberId: this.#memberId, report: bytes, onMemberId };
+      const answer = await this.#answered(() => coordinator.join(order)); // M2
+      if (serial !== this.#serial) return; // M1
+      if (answer.kind === 'ok') {
+        this.#memberId = answer.value.memberId;
+        this.#joined = answer.value;
+        dispatch({ kind: 'joined', sentAtMs });
+        return;
+      }
+      this.#failed = true;
+      if (answer.kind === 'unknown-member' || answer.kind === 'fatal') {
+        dispatch(answer);
+        return;
+      }
+      if (answer.kind === 'lost') dispatch({ kind: 'coordinator-lost', lane: 'join' });
+      await clock.sleep(this.#backoff.nextMs(random), signal);
+      if (serial !== this.#serial) return;
+    }
+  }
+
+  async #sync(serial: number, joined: Joined): Promise<void> {
+    const { coordinator, clock, random, dispatch } = this.#options;
+    const { memberId, generation } = joined;
+    const plan = joined.leader ? this.#options.plan(joined) : null;
+    for (;;) {
+      const sentAtMs = clock.monotonicMs();
+      const answer = await this.#answered(() => coordinator.sync({ memberId, generation, plan }));
+      if (serial !== this.#serial) return; // M1
+      if (answer.kind === 'ok' && answer.value.length > 0) {
+        this.#synced = { member: { memberId, generation }, plan: planCodec.decode(answer.value) };
+        this.#failed = false;
+        this.#backoff.reset();
+        dispatch({ kind: 'synced', sentAtMs });
+        return;
+      }
+      this.#failed = true;
+      if (answer.kind !== 'lost' && answer.kind !== 'refused') {
+        dispatch(answer.kind === 'ok' ? { kind: 'rebalance' } : answer); // ok without a plan: the leader did not know us
+        return;
+      }
+      dispatch({ kind: 'coordinator-lost', lane: 'join' });
+      await clock.sleep(this.#backoff.nextMs(random), this.#stop.signal);
+      if (serial !== this.#serial) return;
+    }
+  }
+
+  async #leave(memberId: string): Promise<void> {
+    const { coordinator, clock, random, closed, dispatch } = this.#options;
+    const { signal } = this.#stop;
+    const backoff = new Backoff({ initialMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 });
+    await closed(signal);
+    while (!signal.aborted) {
+      const answer = await coordinator.leave(memberId);
+      if (answer.kind !== 'lost') return; // whatever it says: the coordinator knows
+      dispatch({ kind: 'coordinator-lost', lane: 'group' });
+      await clock.sleep(backoff.nextMs(random), signal);
+    }
+  }
+
+  /** One request of the join lane; unanswered for S, its connection is reset, and it answers `lost`. */
+  async #answered<T>(ask: () => Promise<Answer<T>>): Promise<Answer<T>> {
+    const { coordinator, clock, timers } = this.#options;
+    const timer = clock.after(timers.sessionTimeoutMs, () => coordinator.reset('join')); // M2
+    this.#pending += 1;
+    this.#attemptAtMs = clock.monotonicMs();
+    try {
+      const answer = await ask();
+      if (answer.kind === 'lost') this.#troubleSinceMs ??= this.#attemptAtMs;
+      else this.#troubleSinceMs = null;
+      return answer;
+    } finally {
+      this.#pending -= 1;
+      timer.cancel();
+    }
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    this.#options.dispatch({ kind: 'fatal', error });
+  }
+}

@@ -1,0 +1,55 @@
+import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
+import { type Slot } from '../../schemas/slot.ts';
+
+/**
+ * What the topic `ownership` says of one group, whatever order its records came in. Pure.
+ *
+ * OV1. Reader rule: per slot the highest epoch wins, within an epoch released over held; of plans the highest version,
+ *      of equal versions the later record.
+ * OV2. Heal rule: in the log the last write wins, so a record that is followed by a lower one will be lost to
+ *      compaction. `applySlot` and `applyPlan` say when that happened; whoever wrote the better record writes it again.
+ */
+export type Applied =
+  /** News: the view changed. */
+  | 'changed'
+  /** What we knew already. */
+  | 'same'
+  /** Below what we know: the better record has to be written again (OV2). */
+  | 'lower';
+
+export class OwnershipView {
+  readonly #slots = new Map<Slot, SlotOwnership>();
+  #plan: Plan | null = null;
+
+  get plan(): Plan | null {
+    return this.#plan;
+  }
+
+  slot(slot: Slot): SlotOwnership | null {
+    return this.#slots.get(slot) ?? null;
+  }
+
+  slots(): IterableIterator<[Slot, SlotOwnership]> {
+    return this.#slots.entries();
+  }
+
+  applySlot(record: SlotOwnership): Applied {
+    const known = this.#slots.get(record.slot);
+    const order = known === undefined ? 1 : compareOwnership(record, known);
+    if (order > 0) this.#slots.set(record.slot, record); // OV1
+    return order > 0 ? 'changed' : order === 0 ? 'same' : 'lower';
+  }
+
+  applyPlan(plan: Plan): Applied {
+    if (this.#plan !== null && plan.version < this.#plan.version) return 'lower';
+    const same = this.#plan?.version === plan.version && this.#plan.generation === plan.generation;
+    this.#plan = plan;
+    return same ? 'same' : 'changed';
+  }
+}
+
+/** Positive when `a` outranks `b` (OV1). */
+function compareOwnership(a: SlotOwnership, b: SlotOwnership): number {
+  if (a.epoch !== b.epoch) return a.epoch > b.epoch ? 1 : -1;
+  return Number(a.state === 'released') - Number(b.state === 'released');
+}

@@ -1,0 +1,69 @@
+import { HoldfastError, messageOf } from '../errors.ts';
+import { raceAbort } from '../abort.ts';
+import { type SlotDriverOptions } from './slot-driver.ts';
+import { type SlotWriter, type Takeover } from './slot-host.ts';
+import { type SlotRun } from './slot-run.ts';
+import { type SlotEvent } from './slot-state.ts';
+import { reasonOf } from './plan.ts';
+
+/**
+ * From the claimed epoch to the first record: producer id, then the host's `owner` marker and our `held`, both acked.
+ * From the first batch on the broker refuses the owner before; no session is open until then (SL2).
+ */
+export class SlotBegin<W extends SlotWriter> {
+  readonly #options: SlotDriverOptions<W>;
+  readonly #report: (run: SlotRun<W>, event: SlotEvent) => void;
+
+  constructor(options: SlotDriverOptions<W>, report: (run: SlotRun<W>, event: SlotEvent) => void) {
+    this.#options = options;
+    this.#report = report;
+  }
+
+  /** Ends in `acquired`, `producer-fenced` or `stuck`; in none of them when the run was dropped. Never rejects. */
+  async run(run: SlotRun<W>, epoch: bigint, reason: number): Promise<void> {
+    const { slot, controller } = run;
+    const { signal } = controller;
+    try {
+      await this.#begin(run, epoch, reason);
+      if (!signal.aborted) this.#report(run, { kind: 'acquired' });
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const fenced = thrown instanceof HoldfastError && (thrown.code === 'FENCED' || thrown.code === 'LEASE_LOST');
+      this.#options.logger.warn({ slot, epoch, cause: messageOf(thrown) }, 'slot begin failed');
+      this.#report(run, { kind: fenced ? 'producer-fenced' : 'stuck' });
+    }
+  }
+
+  async #begin(run: SlotRun<W>, epoch: bigint, reason: number): Promise<void> {
+    const { host, log, worker, createWriter, clock } = this.#options;
+    const { slot, controller, before } = run;
+    const { signal } = controller;
+    const writer = createWriter(slot, epoch, {
+      leaseLive: () => !signal.aborted && worker.leaseLive(),
+      onFenced: () => this.#report(run, { kind: 'producer-fenced' }),
+    });
+    run.writer = writer;
+    await raceAbort(writer.start(), signal);
+    const takeover: Takeover = {
+      fromEpoch: before?.epoch ?? 0n,
+      fromSeq: before?.state === 'released' ? before.lastSeq : 0n,
+      committedOffset: run.committedOffset,
+      applied: run.applied,
+      reason: reasonOf(reason),
+    };
+    const { topic, record } = log.recordOf({
+      slot,
+      holder: worker.self(),
+      state: 'held',
+      epoch,
+      lastSeq: 0n,
+      sinceNs: clock.nowNs(),
+      reason: takeover.reason,
+      fromEpoch: takeover.fromEpoch,
+      fromSeq: takeover.fromSeq,
+    });
+    run.begun = true;
+    const marked = host.begin(slot, writer, takeover, signal);
+    await raceAbort(Promise.all([marked, writer.append(topic, 0, [record]).acked]), signal);
+  }
+}

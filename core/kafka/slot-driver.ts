@@ -1,0 +1,255 @@
+import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
+import { type Slot } from '../../schemas/slot.ts';
+import { HoldfastError } from '../errors.ts';
+import { claimSlots, type AcquisitionPorts, type ClaimListener } from './acquisition.ts';
+import { formatClaim, type Claim } from './claim.ts';
+import { SlotEnd } from './slot-end.ts';
+import { SlotBegin } from './slot-begin.ts';
+import { type SlotHost, type SlotWriter, type WriterHooks } from './slot-host.ts';
+import { newSlotRun, type SlotRun } from './slot-run.ts';
+import { heldEpochs, stepSlot, type SlotEffect, type SlotEvent, type SlotState } from './slot-state.ts';
+import { SlotSummary } from './slot-summary.ts';
+import { mayStart } from './start-rule.ts';
+
+/**
+ * Drives the slot machines of one worker: turns plans, `ownership` records and answers into events, and performs the
+ * effects. What takes time runs beside it (`acquisition.ts`, `slot-begin.ts`, `slot-end.ts`) and reports back with events.
+ *
+ * SD1. What a slot's life started may speak only for that life: a report of an ended run is ignored.
+ * SD2. A slot that cannot start, or does not get through its acquisition, within `stuckMs` is given back, and reported
+ *      as one this worker is unable to run, so that the plan tries somebody else.
+ */
+export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPorts {
+  readonly slots: number;
+  readonly host: SlotHost<W>;
+  readonly createWriter: (slot: Slot, epoch: bigint, hooks: WriterHooks) => W;
+}
+
+const none: SlotState = { kind: 'none' };
+const stuckMs = 10_000;
+const unableMs = 60_000;
+/** Between two asks for a plan because of slots that cannot start: doubled up to this. */
+const renewMsMax = 60_000;
+
+export class SlotDriver<W extends SlotWriter> {
+  readonly #options: SlotDriverOptions<W>;
+  readonly #states: SlotState[];
+  readonly #runs = new Map<Slot, SlotRun<W>>();
+  readonly #sinceMs: number[];
+  readonly #unableUntilMs = new Map<Slot, number>();
+  readonly #begin: SlotBegin<W>;
+  readonly #end: SlotEnd<W>;
+  readonly #summary: SlotSummary;
+  readonly #stop = new AbortController();
+  #plan: Plan | null = null;
+  #self = 0;
+  #renewMs = stuckMs;
+  #renewedAtMs = 0;
+
+  constructor(options: SlotDriverOptions<W>) {
+    this.#options = options;
+    this.#states = Array.from({ length: options.slots }, () => none);
+    this.#sinceMs = Array.from({ length: options.slots }, () => 0);
+    this.#summary = new SlotSummary(options.logger);
+    const report = (run: SlotRun<W>, event: SlotEvent): void => {
+      if (this.#isCurrent(run)) this.#dispatch(run.slot, event); // SD1
+    };
+    this.#begin = new SlotBegin(options, report);
+    this.#end = new SlotEnd(options, report);
+  }
+
+  /** Slots from the commit of their claim to the end of their release, with epochs: what a held report says. */
+  report(): { readonly held: ReadonlyMap<Slot, bigint>; readonly releasing: ReadonlyMap<Slot, bigint> } {
+    return heldEpochs(this.#states.entries());
+  }
+
+  unable(): ReadonlySet<Slot> {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [slot, untilMs] of this.#unableUntilMs) if (untilMs <= nowMs) this.#unableUntilMs.delete(slot);
+    return new Set(this.#unableUntilMs.keys());
+  }
+
+  /** Slots whose sessions are open. */
+  active(): Slot[] {
+    return [...this.#states.keys()].filter((slot) => this.#states[slot]?.kind === 'active');
+  }
+
+  /** Some session of a slot that was dropped is not gone yet. */
+  anyLost(): boolean {
+    return this.#states.some(({ kind }) => kind === 'lost');
+  }
+
+  /** Something is held, being acquired or released, or not closed yet. */
+  anyBusy(): boolean {
+    return this.#states.some(({ kind }) => kind !== 'none' && kind !== 'assigned');
+  }
+
+  adopt(plan: Plan, memberId: string): void {
+    this.#plan = plan;
+    this.#self = plan.members.findIndex((member) => member.memberId === memberId) + 1;
+    for (const [slot] of this.#states.entries()) {
+      const entry = plan.slots[slot];
+      if (this.#self > 0 && entry?.owner === this.#self) this.#dispatch(slot, { kind: 'plan-mine' });
+      else if (this.#self > 0 && entry?.prev === this.#self)
+        this.#dispatch(slot, { kind: 'plan-prev', prevEpoch: entry.prevEpoch });
+      else this.#dispatch(slot, { kind: 'plan-other' });
+    }
+    this.evaluate();
+  }
+
+  freeze(): void {
+    for (const slot of this.#states.keys()) this.#dispatch(slot, { kind: 'freeze' });
+  }
+
+  dropAll(): void {
+    for (const slot of this.#states.keys()) this.#dispatch(slot, { kind: 'drop' });
+  }
+
+  /** Begins what the start rule allows now; cheap, called whenever something it depends on has changed. */
+  evaluate(): void {
+    const plan = this.#plan;
+    if (plan === null || !this.#options.worker.mayAcquire()) return;
+    const claimed: SlotRun<W>[] = [];
+    for (const [slot, state] of this.#states.entries()) {
+      if (state.kind !== 'assigned' || !mayStart(plan, slot, this.#options.log.view.slot(slot))) continue;
+      this.#dispatch(slot, { kind: 'startable' });
+      const run = this.#runs.get(slot);
+      if (run !== undefined) claimed.push(run);
+    }
+    if (claimed.length === 0) return;
+    const claiming = claimSlots(this.#options, plan, claimed, this.#claims, this.#stop.signal);
+    for (const run of claimed) run.claiming = claiming;
+  }
+
+  ownershipChanged(record: SlotOwnership): void {
+    const state = this.#states[record.slot];
+    if (state === undefined) return;
+    const own = record.holder?.incarnation === this.#options.worker.self().incarnation;
+    if (!own) this.#dispatch(record.slot, { kind: 'displaced', epoch: record.epoch });
+    if (state.kind === 'assigned') this.evaluate();
+  }
+
+  /** A record of ours was followed by a lower one: write it again. */
+  heal(best: SlotOwnership): void {
+    const { log, worker } = this.#options;
+    if (best.holder?.incarnation !== worker.self().incarnation) return;
+    const state = this.#states[best.slot];
+    const run = this.#runs.get(best.slot);
+    if (best.state === 'released') void log.writeSlot(best).catch(() => undefined);
+    else if (state?.kind === 'active' && state.epoch === best.epoch && run?.writer) {
+      const { topic, record } = log.recordOf(best);
+      run.writer.append(topic, 0, [record]).acked.catch(() => undefined);
+    }
+  }
+
+  /** Looks for slots that do not get on (SD2); called once a heartbeat period. */
+  tick(): void {
+    const { clock, worker } = this.#options;
+    const nowMs = clock.monotonicMs();
+    let waiting = false;
+    for (const [slot, state] of this.#states.entries()) {
+      const forMs = nowMs - (this.#sinceMs[slot] ?? nowMs);
+      if (state.kind === 'acquiring' && state.epoch !== null && forMs > stuckMs) {
+        this.#dispatch(slot, { kind: 'stuck' });
+      } else if (state.kind === 'assigned' && forMs > stuckMs) waiting = true;
+    }
+    if (!waiting) this.#renewMs = stuckMs;
+    else if (nowMs - this.#renewedAtMs > this.#renewMs && worker.mayAcquire()) {
+      this.#renewedAtMs = nowMs;
+      this.#renewMs = Math.min(this.#renewMs * 2, renewMsMax);
+      worker.wantRebalance('assigned slots cannot start');
+    }
+    this.evaluate();
+  }
+
+  /** Repeats the claim with a new offset and position. Rejects, retryable, when it was not accepted. */
+  async commitOffset(slot: Slot, nextOffset: bigint, applied: Claim['applied']): Promise<void> {
+    const { coordinator, worker, clock } = this.#options;
+    const state = this.#states[slot];
+    const run = this.#runs.get(slot);
+    const member = worker.synced();
+    if (run === undefined || member === null || state?.kind !== 'active') {
+      throw new HoldfastError('LEASE_LOST', `slot ${slot} is not held`, { facts: { slot } });
+    }
+    const metadata = formatClaim({ epoch: state.epoch, memberId: member.memberId, applied });
+    const sentAtMs = clock.monotonicMs();
+    const commit = coordinator.commit(member, [{ slot, offset: nextOffset, metadata }]);
+    run.committing.add(commit);
+    const answer = await commit.finally(() => run.committing.delete(commit));
+    if (answer.kind === 'ok') {
+      run.committedOffset = nextOffset;
+      run.applied = applied;
+      worker.accepted('commit', sentAtMs, member);
+      return;
+    }
+    if (answer.kind === 'lost') run.uncertainGeneration = member.generation;
+    worker.refused(answer.kind, 'group', member, answer.error);
+    const options = { retryable: true, cause: answer.error, facts: { slot } };
+    throw new HoldfastError('KAFKA_UNAVAILABLE', `the offset of slot ${slot} was not committed`, options);
+  }
+
+  stop(): void {
+    this.#stop.abort(new Error('the member stopped'));
+  }
+
+  readonly #claims: ClaimListener<W> = {
+    isCurrent: (run) => this.#isCurrent(run),
+    commitSent: (run, epoch) => this.#dispatch(run.slot, { kind: 'commit-sent', epoch }),
+    claimed: (run) => this.#dispatch(run.slot, { kind: 'claimed' }),
+    refused: (run, uncertain) => this.#dispatch(run.slot, { kind: 'claim-refused', uncertain }),
+  };
+
+  #isCurrent(run: SlotRun<W>): boolean {
+    return this.#runs.get(run.slot) === run;
+  }
+
+  #dispatch(slot: Slot, event: SlotEvent): void {
+    const before = this.#states[slot] ?? none;
+    const { state, effects } = stepSlot(before, event);
+    this.#states[slot] = state;
+    if (event.kind === 'stuck') this.#unableUntilMs.set(slot, this.#options.clock.monotonicMs() + unableMs); // SD2
+    if (state.kind !== before.kind) {
+      this.#sinceMs[slot] = this.#options.clock.monotonicMs();
+      this.#summary.changed(before.kind, state.kind);
+    }
+    if (before.kind === 'assigned' && state.kind === 'acquiring') this.#runs.set(slot, newSlotRun(slot));
+    const run = this.#runs.get(slot);
+    if (state.kind === 'none' || state.kind === 'assigned') this.#runs.delete(slot);
+    for (const effect of effects) this.#perform(slot, run, effect);
+    if (state.kind === before.kind) return;
+    this.#summary.settle(this.#states);
+    this.#options.worker.slotsChanged();
+  }
+
+  #perform(slot: Slot, run: SlotRun<W> | undefined, effect: SlotEffect): void {
+    switch (effect.kind) {
+      case 'claim': // `evaluate` sends one request for all slots that begin together
+        return;
+      case 'cancel-claim':
+        run?.controller.abort(new Error('the claim was cancelled'));
+        return;
+      case 'begin':
+        if (run !== undefined) run.beginning = this.#begin.run(run, effect.epoch, this.#reason(slot));
+        return;
+      case 'activate':
+        this.#options.host.activate(slot);
+        return;
+      case 'release':
+        if (run !== undefined) void this.#end.release(run);
+        return;
+      case 'write-release':
+        void this.#end.writeRelease(slot, effect, this.#runs.get(slot)); // none: owed for a slot we do not run
+        return;
+      case 'drop':
+        if (run !== undefined) void this.#end.drop(run);
+        return;
+      case 'want-rebalance':
+        this.#options.worker.wantRebalance(`slot ${slot} has to be planned anew`);
+    }
+  }
+
+  /** The number of the plan's reason for this slot's owner. */
+  #reason(slot: Slot): number {
+    return this.#plan?.slots[slot]?.reason ?? 0;
+  }
+}
