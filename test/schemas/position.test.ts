@@ -1,0 +1,90 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  RecordMalformed,
+  comparePositions,
+  decodeHeader,
+  encodeHeader,
+  encodeHeaderInto,
+  formatPosition,
+  headerLength,
+  parsePosition,
+  recordKinds,
+} from '../../schemas/position.ts';
+import { uint64 } from './arbitrary.ts';
+
+const u16 = fc.nat({ max: 0xffff });
+const header = fc.record({
+  kind: fc.constantFrom(...recordKinds),
+  slot: u16,
+  rpc: u16,
+  epoch: uint64,
+  seq: uint64,
+  receivedAtNs: uint64,
+});
+
+test('the header has the layout of the contract', () => {
+  const bytes = encodeHeader({
+    kind: 'owner',
+    slot: 0x0102,
+    rpc: 0x0304,
+    epoch: 0x1112131415161718n,
+    seq: 0x2122232425262728n,
+    receivedAtNs: 0x3132333435363738n,
+  });
+  expect(bytes.toString('hex')).toBe(
+    '01' + '05' + '0102' + '0304' + '1112131415161718' + '2122232425262728' + '3132333435363738',
+  );
+});
+
+test('H1: a header comes back exactly, from the middle of a buffer too', () => {
+  fc.assert(
+    fc.property(header, fc.nat({ max: 20 }), (said, at) => {
+      expect(decodeHeader(encodeHeader(said))).toEqual(said);
+      const target = Buffer.alloc(at + headerLength, 0xee);
+      encodeHeaderInto(target, at, said);
+      expect(decodeHeader(target.subarray(at))).toEqual(said);
+      expect(target.subarray(0, at).every((byte) => byte === 0xee)).toBe(true);
+    }),
+  );
+});
+
+test.each([
+  ['too short', Buffer.alloc(29, 1)],
+  ['of another version', Buffer.concat([Buffer.from([2]), Buffer.alloc(29)])],
+  ['of an unknown kind', Buffer.concat([Buffer.from([1, 6]), Buffer.alloc(28)])],
+])('a header %s is refused', (_why, bytes) => {
+  expect(() => decodeHeader(bytes)).toThrow(RecordMalformed);
+});
+
+test('H2: positions of one slot are ordered by epoch, then seq; of two slots not at all', () => {
+  const at = (epoch: bigint, seq: bigint, slot = 7) => ({ slot, epoch, seq });
+  expect(comparePositions(at(1n, 9n), at(2n, 1n))).toBeLessThan(0);
+  expect(comparePositions(at(2n, 9n), at(2n, 1n))).toBeGreaterThan(0);
+  expect(comparePositions(at(2n ** 53n, 2n ** 53n), at(2n ** 53n, 2n ** 53n + 1n))).toBeLessThan(0);
+  expect(comparePositions(at(2n, 1n), at(2n, 1n))).toBe(0);
+  expect(() => comparePositions(at(1n, 1n, 1), at(1n, 1n, 2))).toThrow(RangeError);
+});
+
+test('positions as text come back; other text is refused', () => {
+  fc.assert(
+    fc.property(u16, uint64, uint64, (slot, epoch, seq) => {
+      expect(parsePosition(formatPosition({ slot, epoch, seq }))).toEqual({ slot, epoch, seq });
+    }),
+  );
+  expect(formatPosition({ slot: 7, epoch: 1795246383702n, seq: 1093n })).toBe('7:1795246383702:1093');
+  for (const text of [
+    '',
+    '7',
+    '7:1',
+    '7:1:',
+    '07:1:1',
+    '7:01:1',
+    '65536:1:1',
+    '7:18446744073709551616:1',
+    '-7:1:1',
+    ' 7:1:1',
+  ]) {
+    expect(() => parsePosition(text)).toThrow(RecordMalformed);
+  }
+});
