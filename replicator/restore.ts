@@ -1,0 +1,100 @@
+import { decodeFrame } from '../schemas/frame.ts';
+import { leafCodec } from '../schemas/leaf.ts';
+import { parsePath, PathMalformed } from '../schemas/path.ts';
+import {
+  comparePositions,
+  decodeHeader,
+  type Position,
+  type RecordHeader,
+  RecordMalformed,
+} from '../schemas/position.ts';
+import { slotMarkerKey } from '../schemas/topics.ts';
+import { type LogRecord } from '../core/kafka/log-reader.ts';
+import { type SlotTable } from './slot-table.ts';
+
+/**
+ * A slot's leaves from its `state` partition, read from the beginning to the end.
+ *
+ * R1. Per key the highest position counts, not the last record: a displaced writer's late record may lie behind.
+ * R2. Where those two differ the rightful record is written again, so that compaction keeps the right one.
+ * R3. The highest position of all, the slot's marker included, is what `state` is complete up to.
+ */
+export interface HealRecord {
+  readonly key: Buffer;
+  /** Framed leaf; null: a tombstone. */
+  readonly value: Buffer | null;
+  readonly header: RecordHeader;
+}
+
+interface Standing {
+  readonly header: RecordHeader;
+  readonly value: Buffer | null;
+  /** A record of a lower position lies behind it (R2). */
+  isBuried: boolean;
+}
+
+export class StateRestore {
+  readonly #standings = new Map<string, Standing>();
+  #position: Position | null = null;
+  #malformed = 0;
+
+  /** Records that could not be read; they are left as they are. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  add(record: LogRecord): void {
+    const header = this.#header(record);
+    if (header === null || record.key === null) return;
+    const { slot, epoch, seq } = header;
+    if (this.#position === null || comparePositions(header, this.#position) > 0) this.#position = { slot, epoch, seq }; // R3
+    const key = record.key.toString('utf8');
+    if (key === slotMarkerKey) return;
+    const standing = this.#standings.get(key);
+    if (standing !== undefined && comparePositions(header, standing.header) < 0) {
+      standing.isBuried = true; // R1
+      return;
+    }
+    // A copy: the record is a view that would keep its whole fetch alive.
+    const value = record.value === null ? null : Buffer.from(record.value);
+    this.#standings.set(key, { header, value, isBuried: false });
+  }
+
+  /** Fills the table; returns the position it is complete up to, and what must be written again. */
+  finish(table: SlotTable): { position: Position | null; heal: HealRecord[] } {
+    const heal: HealRecord[] = [];
+    for (const [key, { header, value, isBuried }] of this.#standings) {
+      if (isBuried) heal.push({ key: Buffer.from(key), value, header }); // R2
+      if (value !== null) this.#fill(table, value, header);
+    }
+    this.#standings.clear();
+    return { position: this.#position, heal };
+  }
+
+  #fill(table: SlotTable, value: Buffer, header: RecordHeader): void {
+    try {
+      const leaf = leafCodec.decode(decodeFrame(value).message);
+      const device = table.device(leaf.device);
+      const entry = device.leaves.entry(leaf.origin, parsePath(leaf.path).elems);
+      device.leaves.set(entry, leaf.value);
+      entry.timestampNs = leaf.timestampNs;
+      entry.receivedAtNs = header.receivedAtNs;
+      entry.atomicRoot = leaf.atomicRoot;
+      entry.sampled = leaf.sampled;
+      if (device.latestNs === null || leaf.timestampNs > device.latestNs) device.latestNs = leaf.timestampNs;
+    } catch (thrown) {
+      if (!(thrown instanceof RecordMalformed) && !(thrown instanceof PathMalformed)) throw thrown;
+      this.#malformed += 1;
+    }
+  }
+
+  #header(record: LogRecord): RecordHeader | null {
+    try {
+      return decodeHeader(record.header ?? Buffer.alloc(0));
+    } catch (thrown) {
+      if (!(thrown instanceof RecordMalformed)) throw thrown;
+      this.#malformed += 1;
+      return null;
+    }
+  }
+}

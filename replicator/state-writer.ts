@@ -1,0 +1,136 @@
+import { leafCodec } from '../schemas/leaf.ts';
+import { emptyMarker, markerCodec } from '../schemas/marker.ts';
+import { encodeHeader, type Position } from '../schemas/position.ts';
+import { type Slot } from '../schemas/slot.ts';
+import { slotMarkerKey } from '../schemas/topics.ts';
+import { raceAbort } from '../core/abort.ts';
+import { type SlotWriter, type WriterRecord } from '../core/kafka/slot-host.ts';
+import { type RecordPoint } from './apply.ts';
+import { type LeafEntry } from './device-leaves.ts';
+import { type HealRecord } from './restore.ts';
+
+/**
+ * Changes of a slot's leaves as records of its `state` partition, through the slot's fenced writer.
+ *
+ * W1. All records that one telemetry record causes go into one batch under its position: a reader sees all or none (A12).
+ *     Only a group beyond `groupBytesMax` is cut; the restored position is applied again, so nothing is lost by that.
+ * W2. Records are appended in the order of telemetry, so a record in `state` proves that those before it are there.
+ * W3. `unackedBytesMax` bounds what is on its way: `room` is awaited before reading on.
+ */
+export interface StatePort extends SlotWriter {
+  /** Bytes accepted and not yet acked. */
+  readonly unackedBytes: number;
+}
+
+export interface StateWriterOptions {
+  readonly slot: Slot;
+  /** Full name of `state`. */
+  readonly topic: string;
+  readonly port: StatePort;
+  /** Frames of holdfast.v1.Leaf and holdfast.v1.Marker in this topic. */
+  readonly leafPrefix: Buffer;
+  readonly markerPrefix: Buffer;
+  readonly groupBytesMax: number;
+  readonly unackedBytesMax: number;
+  readonly instance: string;
+  readonly incarnation: string;
+}
+
+/** Said at takeover, when nobody knows yet how far behind `state` is: a day, more than any reader takes for fresh. */
+export const unknownLagMs = 86_400_000;
+
+/** Header, varints and the like of one record in a batch, generously. */
+const recordOverheadBytes = 64;
+const markerKey = Buffer.from(slotMarkerKey);
+
+export class StateWriter {
+  readonly #options: StateWriterOptions;
+  /** Promises of batches that are not acked yet, oldest first. */
+  readonly #unacked: Promise<void>[] = [];
+  #appended: Promise<void> = Promise.resolve();
+
+  constructor(options: StateWriterOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#options.port.unackedBytes > this.#options.unackedBytesMax;
+  }
+
+  /** One telemetry record's changes (W1). */
+  write(point: RecordPoint, changed: readonly LeafEntry[], device: string): void {
+    if (changed.length === 0) return;
+    const header = encodeHeader({ ...point, slot: this.#options.slot });
+    const timestampMs = Number(point.receivedAtNs / 1_000_000n);
+    let group: WriterRecord[] = [];
+    let bytes = 0;
+    for (const entry of changed) {
+      const value = entry.value === null ? null : this.#leafOf(device, entry, entry.value);
+      const size = entry.key.length + (value?.length ?? 0) + recordOverheadBytes;
+      if (group.length > 0 && bytes + size > this.#options.groupBytesMax) {
+        this.#append(group);
+        group = [];
+        bytes = 0;
+      }
+      group.push({ key: entry.key, value, header, timestampMs });
+      bytes += size;
+    }
+    this.#append(group);
+  }
+
+  /** Writes what a displaced writer's late record had buried once more, under its own position. */
+  heal(records: readonly HealRecord[]): void {
+    for (const { key, value, header } of records) {
+      const timestampMs = Number(header.receivedAtNs / 1_000_000n);
+      this.#append([{ key, value, header: encodeHeader(header), timestampMs }]);
+    }
+  }
+
+  /** Says that `state` is complete up to the position, `lagMs` behind `telemetry`. */
+  mark(position: Position | null, at: { reason: string; lagMs: number; nowNs: bigint }): void {
+    const { slot, instance, incarnation, markerPrefix } = this.#options;
+    const { epoch, seq } = position ?? { epoch: 0n, seq: 0n };
+    const { reason, lagMs, nowNs } = at;
+    const marker = markerCodec.encode({ ...emptyMarker('owner'), reason, instance, incarnation, lagMs });
+    this.#append([
+      {
+        key: markerKey,
+        value: Buffer.concat([markerPrefix, marker]),
+        header: encodeHeader({ kind: 'owner', slot, rpc: 0, epoch, seq, receivedAtNs: nowNs }),
+        timestampMs: Number(nowNs / 1_000_000n),
+      },
+    ]);
+  }
+
+  /** Waits until what is on its way is within its bound (W3). Rejects when the slot is lost, or with the signal's reason. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.isFull) {
+      const oldest = this.#unacked[0];
+      if (oldest === undefined) return;
+      await raceAbort(oldest, signal);
+    }
+  }
+
+  /** Resolves when everything appended so far is acked; rejects as `room` does. */
+  flushed(signal: AbortSignal): Promise<void> {
+    return raceAbort(this.#appended, signal);
+  }
+
+  #append(records: readonly WriterRecord[]): void {
+    const { acked } = this.#options.port.append(this.#options.topic, this.#options.slot, records);
+    if (acked === this.#appended) return; // the same batch again
+    this.#appended = acked;
+    this.#unacked.push(acked);
+    // In order, so the oldest is the one that is done. A refusal reaches whoever waits; the lock handles it.
+    acked.then(
+      () => this.#unacked.shift(),
+      () => undefined,
+    );
+  }
+
+  #leafOf(device: string, entry: LeafEntry, value: Buffer): Buffer {
+    const { origin, path, timestampNs, atomicRoot, sampled } = entry;
+    const leaf = leafCodec.encode({ device, origin, path, value, timestampNs, atomicRoot, sampled });
+    return Buffer.concat([this.#options.leafPrefix, leaf]);
+  }
+}

@@ -1,0 +1,258 @@
+import fc from 'fast-check';
+import { type LogRecord } from '../../core/kafka/log-reader.ts';
+import { decodeFrame, framePrefix } from '../../schemas/frame.ts';
+import { leafCodec } from '../../schemas/leaf.ts';
+import { plainFacts } from '../../replicator/explode.ts';
+import { StateRestore } from '../../replicator/restore.ts';
+import { SlotReducer } from '../../replicator/slot-reducer.ts';
+import { SlotTable } from '../../replicator/slot-table.ts';
+import { StateWriter } from '../../replicator/state-writer.ts';
+import { createTally } from '../../replicator/tally.ts';
+import { referenceState } from './reference-model.ts';
+import { leafSchemaId, markerSchemaId, slot, StateLog, TelemetryLog } from './telemetry-log.ts';
+
+const windowNs = 3_600_000_000_000n;
+
+/** One replicator on a state log: restores from it, applies telemetry, writes to it. */
+function replicatorOn(state: StateLog, groupBytesMax = 1_000_000) {
+  const table = new SlotTable({ windowNs, entriesMax: 1_000 });
+  const restore = new StateRestore();
+  for (const record of state.read()) restore.add(record);
+  const { position, heal } = restore.finish(table);
+  const tally = createTally();
+  const reducer = new SlotReducer({
+    slot,
+    table,
+    facts: () => plainFacts,
+    tally,
+    futureLimitNs: null,
+    restored: position,
+  });
+  const writer = new StateWriter({
+    slot,
+    topic: 'state',
+    port: state,
+    leafPrefix: framePrefix(leafSchemaId),
+    markerPrefix: framePrefix(markerSchemaId),
+    groupBytesMax,
+    unackedBytesMax: 1_000_000,
+    instance: 'replicator-1',
+    incarnation: 'one',
+  });
+  writer.heal(heal);
+  const apply = (records: readonly LogRecord[]) => {
+    for (const record of records) {
+      const applied = reducer.apply(record);
+      if (applied !== null) writer.write(applied.point, applied.changed, record.key!.toString());
+    }
+  };
+  return { apply, reducer, tally, table, heal };
+}
+
+/** The leaves a reader of `state` has: per key the last record. */
+function leavesOf(records: readonly LogRecord[]): Map<string, string> {
+  const leaves = new Map<string, string>();
+  for (const { key, value } of records) {
+    if (key!.toString() === '|slot') continue;
+    if (value === null) leaves.delete(key!.toString());
+    else {
+      const leaf = leafCodec.decode(decodeFrame(value).message);
+      leaves.set(key!.toString(), `${leaf.timestampNs} ${leaf.value.toString('hex')}`);
+    }
+  }
+  return leaves;
+}
+
+// A small world, so that everything meets everything: two devices, few paths, few times, few values.
+const pathTexts = ['/a', '/a/b', '/a/b/c', '/a/x[k=1]', '/a/x[k=1]/v', '/a/x[k=2]/v', '/a/x', '/d', 'cli:/a/b'];
+const wide = [...pathTexts, '/a/x[k=*]/v', '/a/.../v', '/*/b', '/'];
+const arbitraryUpdate = fc.tuple(fc.constantFrom(...pathTexts), fc.integer({ min: 1, max: 3 }));
+const arbitrarySaid = fc.record({
+  at: fc.integer({ min: 1, max: 9 }),
+  prefix: fc.constantFrom(undefined, undefined, '/a', '/a/x[k=1]', 'cli:'),
+  updates: fc.array(arbitraryUpdate, { maxLength: 3 }),
+  deletes: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 2, arbitrary: fc.array(fc.constantFrom(...wide), { maxLength: 2 }) },
+  ),
+  atomic: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+});
+const arbitraryStep = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ kind: fc.constant('say' as const), said: arbitrarySaid, rpc: fc.nat(1) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('open' as const),
+      paths: fc.uniqueArray(fc.constantFrom('/a', '/a/x', '/a/b', '/', 'cli:/a'), { minLength: 1, maxLength: 2 }),
+      rpc: fc.nat(1),
+      updatesOnly: fc.boolean(),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('synced' as const), rpc: fc.nat(1) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('closed' as const), reason: fc.constantFrom('ended', 'removed') }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('gap' as const, 'owner' as const, 'lose' as const, 'again' as const),
+    }),
+  },
+);
+const arbitraryLog = fc
+  .array(fc.tuple(fc.constantFrom('leaf-1', 'leaf-2'), arbitraryStep), { maxLength: 40 })
+  .map((steps) => {
+    const log = new TelemetryLog();
+    for (const [device, step] of steps) {
+      if (step.kind === 'say') log.say(device, omitUndefined(step.said), step.rpc);
+      else if (step.kind === 'open') log.open(device, step.paths, step);
+      else if (step.kind === 'synced') log.marker('synced', device, {}, step.rpc);
+      else if (step.kind === 'closed') log.marker('closed', device, { reason: step.reason });
+      else if (step.kind === 'gap') log.marker('gap', device, { reason: 'malformed' });
+      else if (step.kind === 'owner') log.owner();
+      else if (step.kind === 'lose') log.lose(1n);
+      else if (log.records.length > 0) log.records.push({ ...log.records.at(-1)!, offset: BigInt(log.records.length) });
+    }
+    return log.records;
+  });
+
+function omitUndefined<T extends { prefix: string | undefined }>(said: T) {
+  const { prefix, ...rest } = said;
+  return prefix === undefined ? rest : { ...rest, prefix };
+}
+
+describe('slot reducer', () => {
+  test('agrees with the reference model on random telemetry', () => {
+    fc.assert(
+      fc.property(arbitraryLog, (records) => {
+        const state = new StateLog();
+        replicatorOn(state).apply(records);
+        expect(leavesOf(state.read())).toEqual(referenceState(records));
+      }),
+      { numRuns: 1_500 },
+    );
+  });
+
+  test('writes a key at most once per telemetry record, and all of a record in one batch (A12)', () => {
+    fc.assert(
+      fc.property(arbitraryLog, (records) => {
+        const state = new StateLog();
+        replicatorOn(state).apply(records);
+        const headers = state.batches.map((batch) => new Set(batch.map((one) => one.header!.toString('hex'))));
+        for (const [index, batch] of state.batches.entries()) {
+          expect(new Set(batch.map((one) => one.key.toString())).size).toBe(batch.length);
+          expect(headers[index]!.size).toBe(1);
+        }
+        expect(new Set(headers.map((set) => [...set][0])).size).toBe(headers.length);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('killed anywhere and started again at the committed offset, it ends in the same state', () => {
+    const arbitraryCrash = fc.record({
+      /** How much of the log the first life read, and how much of what it wrote survived. */
+      read: fc.nat(40),
+      survived: fc.double({ min: 0, max: 1, noNaN: true }),
+      /** When the last commit before the crash was made. */
+      committed: fc.double({ min: 0, max: 1, noNaN: true }),
+      groupBytesMax: fc.constantFrom(1, 1_000_000),
+    });
+    fc.assert(
+      fc.property(arbitraryLog, fc.array(arbitraryCrash, { minLength: 1, maxLength: 3 }), (records, crashes) => {
+        const state = new StateLog();
+        let from = 0;
+        for (const { read, survived, committed, groupBytesMax } of crashes) {
+          const life = replicatorOn(state, groupBytesMax);
+          const before = state.batches.length;
+          const end = Math.min(records.length, from + read);
+          const commitAt = from + Math.floor((end - from) * committed);
+          life.apply(records.slice(from, commitAt));
+          const acked = state.batches.length; // a commit waits for the acks of what it covers
+          const needed = Number(life.reducer.neededFrom() ?? BigInt(commitAt));
+          const isAhead = life.reducer.complete !== null && commitAt > from;
+          life.apply(records.slice(commitAt, end));
+          if (isAhead) from = Math.max(from, Math.min(needed, commitAt));
+          const floor = isAhead ? acked : before;
+          state.batches.length = floor + Math.floor((state.batches.length - floor) * survived);
+        }
+        replicatorOn(state).apply(records.slice(from));
+        expect(leavesOf(state.read())).toEqual(referenceState(records));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('started again with everything applied, it writes nothing', () => {
+    fc.assert(
+      fc.property(arbitraryLog, (records) => {
+        const state = new StateLog();
+        replicatorOn(state).apply(records);
+        const batches = state.batches.length;
+        replicatorOn(state).apply(records);
+        expect(state.batches.slice(batches)).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('drops a lower epoch and repeats, counts holes (C8)', () => {
+    const log = new TelemetryLog().say('leaf-1', { at: 1, updates: [['/a', 1]] });
+    log.owner().say('leaf-1', { at: 2, updates: [['/a', 2]] });
+    const zombie = new TelemetryLog().lose(1n).say('leaf-1', { at: 9, updates: [['/a', 9]] }).records;
+    const late = new TelemetryLog(101n).lose(4n).say('leaf-1', { at: 3, updates: [['/a', 3]] }).records;
+    const state = new StateLog();
+    const { apply, reducer } = replicatorOn(state);
+    apply([...log.records, ...zombie, ...log.records.slice(-1), ...late]);
+    expect(reducer.records).toMatchObject({ applied: 4, oldEpoch: 1, repeated: 1, gaps: 1, missing: 2n });
+    expect([...leavesOf(state.read()).values()]).toEqual([expect.stringMatching(/^3 /)]);
+  });
+
+  test('a garbage message costs nobody else anything', () => {
+    const log = new TelemetryLog()
+      .say('leaf-1', { at: 1, updates: [['/a', 1]] })
+      .raw('leaf-1', Buffer.from([0x0a, 0xff]));
+    log.say('leaf-1', { at: 2, updates: [['/b', 1]] });
+    const state = new StateLog();
+    const { apply, reducer } = replicatorOn(state);
+    apply([...log.records, { ...log.records[0]!, header: Buffer.from('?') }, { ...log.records[0]!, header: null }]);
+    expect(reducer.records.malformed).toBe(3);
+    expect(leavesOf(state.read()).size).toBe(2);
+  });
+
+  test('what cannot be read during a resync may have been a leaf: nothing is swept', () => {
+    const log = new TelemetryLog().say('leaf-1', { at: 1, updates: [['/a', 1]] }).open('leaf-1', ['/a']);
+    log.raw('leaf-1', Buffer.from([0x0a, 0xff])).marker('synced', 'leaf-1');
+    const state = new StateLog();
+    const { apply, tally } = replicatorOn(state);
+    apply(log.records);
+    expect(leavesOf(state.read()).size).toBe(1);
+    expect(tally.odd['sweep-skipped']).toBe(1);
+  });
+
+  test('a removed device leaves one tombstone per leaf, and comes back as a new one', () => {
+    const log = new TelemetryLog().say('leaf-1', { at: 5, updates: [['/a', 1], ['/b', 1]] }); // prettier-ignore
+    log.say('leaf-2', { at: 5, updates: [['/a', 1]] }).marker('closed', 'leaf-1', { reason: 'removed' });
+    const state = new StateLog();
+    const { apply, tally } = replicatorOn(state);
+    apply(log.records);
+    expect([...leavesOf(state.read()).keys()]).toEqual(['leaf-2|openconfig:/a']);
+    expect(tally.tombstones.removed).toBe(2);
+    apply(log.say('leaf-1', { at: 1, updates: [['/a', 7]] }).records.slice(-1));
+    expect(leavesOf(state.read()).size).toBe(2);
+  });
+
+  test('a late record of a displaced writer is written over again at takeover', () => {
+    const log = new TelemetryLog();
+    for (const at of [1, 2, 3]) log.say('leaf-1', { at, updates: [['/a', at]] });
+    const state = new StateLog();
+    replicatorOn(state).apply(log.records);
+    state.batches.push(state.batches[0]!); // compaction keeps the last record of a key, whoever wrote it
+    expect([...leavesOf(state.read()).values()]).toEqual([expect.stringMatching(/^1 /)]);
+    const { heal, apply } = replicatorOn(state);
+    apply(log.records);
+    expect(heal).toHaveLength(1);
+    expect([...leavesOf(state.read()).values()]).toEqual([expect.stringMatching(/^3 /)]);
+  });
+});
