@@ -14,6 +14,7 @@ export function formatDouble(value: number): string {
 /** The shortest text that reads back as the same float32: 0.1, not 0.10000000149011612 (V6). */
 export function formatFloat(value: number): string {
   if (!Number.isFinite(value)) return nonFinite(value);
+  if (value === 0) return formatDouble(value);
   // 9 significant digits name any float32.
   for (let digits = 1; digits < 9; digits++) {
     const shorter = Number(value.toPrecision(digits));
