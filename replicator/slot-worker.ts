@@ -194,21 +194,25 @@ export class SlotWorker {
 
   async #apply(reducer: SlotReducer, batch: LogBatch): Promise<void> {
     const { writer, clock } = this.#options;
-    const { signal } = this.#stopping;
     let sliceEndMs = clock.monotonicMs() + sliceMs;
     for (const record of batch.records) {
       const applied = reducer.apply(record);
       const device = record.key?.toString('utf8') ?? '';
       if (applied !== null) this.#orLose(() => writer.write(applied.point, applied.changed, device));
-      if (signal.aborted) return;
+      if (this.#isStopped()) return;
       this.#nextOffset = record.offset + 1n;
       if (writer.isFull && !(await this.#hasRoom())) return;
       if (clock.monotonicMs() < sliceEndMs) continue;
       await new Promise((resolve) => setImmediate(resolve)); // W3
-      if (signal.aborted) return;
+      if (this.#isStopped()) return;
       sliceEndMs = clock.monotonicMs() + sliceMs;
     }
     this.#nextOffset = batch.nextOffset;
+  }
+
+  /** A call, because the compiler takes a property that it saw false for false ever after. */
+  #isStopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   /** False: the slot was lost or released meanwhile. */

@@ -69,7 +69,7 @@ const wide = [...pathTexts, '/a/x[k=*]/v', '/a/.../v', '/*/b', '/'];
 const arbitraryUpdate = fc.tuple(fc.constantFrom(...pathTexts), fc.integer({ min: 1, max: 3 }));
 const arbitrarySaid = fc.record({
   at: fc.integer({ min: 1, max: 9 }),
-  prefix: fc.constantFrom(undefined, undefined, '/a', '/a/x[k=1]', 'cli:'),
+  prefix: fc.constantFrom(undefined, undefined, '/a', '/a/x[k=1]', 'cli:/'),
   updates: fc.array(arbitraryUpdate, { maxLength: 3 }),
   deletes: fc.oneof(
     { weight: 3, arbitrary: fc.constant([]) },
