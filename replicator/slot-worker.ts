@@ -110,6 +110,11 @@ export class SlotWorker {
     });
     logger.debug({ slot, leaves: this.leafCount, restoreMs, healed: heal.length }, 'slot restored');
     telemetryReader.assign(topics.telemetry, slot, this.#committedOffset);
+    // Readers wait for the first word on how far we are; the rest comes once a second.
+    telemetryReader.caughtUp(topics.telemetry, slot, this.#stopping.signal).then(
+      () => this.tick(),
+      () => undefined,
+    );
   }
 
   /** Records of `state`, while restoring. */
