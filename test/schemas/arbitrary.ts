@@ -1,6 +1,8 @@
 /** Random values of the things schemas/ speaks of. */
 import fc from 'fast-check';
+import { type Device } from '../../schemas/device.ts';
 import { type Path, type PathElem } from '../../schemas/path.ts';
+import { type Subscription, subscriptionModes } from '../../schemas/subscription.ts';
 import { type TypedValue } from '../../schemas/value.ts';
 
 /** Any text that UTF-8 can hold, rich in the characters path strings treat specially. */
@@ -8,7 +10,7 @@ export const anyText = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 8 }) },
   {
     weight: 2,
-    arbitrary: fc.string({ unit: fc.constantFrom(...'\\/[]=:*.\n\r unU0a"é\u{1F600}'), maxLength: 8 }),
+    arbitrary: fc.string({ unit: fc.constantFrom(...Array.from('\\/[]=:*.\n\r unU0a"é\u{1F600}')), maxLength: 8 }),
   },
   { weight: 1, arbitrary: fc.constantFrom('__proto__', 'constructor', 'toString', '...', '*', 'name', '') },
 );
@@ -42,7 +44,7 @@ export const anyScalar: fc.Arbitrary<TypedValue> = fc.oneof(
   fc.record({ kind: fc.constant('float'), value: fc.float() }),
   fc.record({ kind: fc.constant('double'), value: fc.double() }),
   fc.record({ kind: fc.constant('decimal'), digits: int64, precision: uint32 }),
-) as fc.Arbitrary<TypedValue>;
+);
 
 export const anyTypedValue: fc.Arbitrary<TypedValue> = fc.oneof(
   { weight: 4, arbitrary: anyScalar },
@@ -51,4 +53,58 @@ export const anyTypedValue: fc.Arbitrary<TypedValue> = fc.oneof(
     arbitrary: fc.array(anyScalar, { maxLength: 4 }).map((values) => ({ kind: 'leaflist' as const, values })),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('any' as const), typeUrl: anyText, value: anyBytes }) },
+);
+
+export const anySubscription: fc.Arbitrary<Subscription> = fc.record({
+  path: anyText,
+  mode: fc.constantFrom(...subscriptionModes),
+  intervalMs: wholeMs,
+  heartbeatMs: wholeMs,
+  suppressRedundant: fc.boolean(),
+});
+
+/** `__proto__` is left out where protobufjs reads the map into a plain object to compare; gnmi paths have that key. */
+export const anyLabels = fc
+  .uniqueArray(fc.tuple(anyText, anyText), { maxLength: 3, selector: ([name]) => name })
+  .map((entries) => new Map(entries.filter(([name]) => name !== '__proto__')));
+
+const texts = fc.array(anyText, { maxLength: 3 });
+
+export const anyDevice: fc.Arbitrary<Device> = fc.record(
+  {
+    name: anyText,
+    addresses: texts,
+    plaintext: fc.boolean(),
+    tls: fc.record({ ca: anyText, cert: anyText, key: anyText, serverName: anyText }),
+    credentials: fc.record({ username: anyText, password: anyText }),
+    labels: anyLabels,
+    profiles: texts,
+    subscriptions: fc.array(anySubscription, { maxLength: 3 }),
+    encoding: anyText,
+    disabled: fc.boolean(),
+    receiveTimeoutMs: wholeMs,
+    orderByReceiveTime: fc.boolean(),
+    honourRootDelete: fc.boolean(),
+    explodeJson: fc.boolean(),
+    changedBy: anyText,
+    changedAtNs: int64,
+  },
+  {
+    requiredKeys: [
+      'name',
+      'addresses',
+      'plaintext',
+      'labels',
+      'profiles',
+      'subscriptions',
+      'encoding',
+      'disabled',
+      'receiveTimeoutMs',
+      'orderByReceiveTime',
+      'honourRootDelete',
+      'explodeJson',
+      'changedBy',
+      'changedAtNs',
+    ],
+  },
 );

@@ -30,11 +30,11 @@ export type EnumNames = Readonly<Record<string, readonly string[]>>;
 
 /** A value as plain sorted data: every integer a string, so that bigint, number and Long compare. */
 export function plain(value: unknown, enums: EnumNames = {}, key = ''): unknown {
-  const names = enums[key];
+  const names = Object.hasOwn(enums, key) ? enums[key] : undefined;
   if (names !== undefined && typeof value === 'string') return String(names.indexOf(value));
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
-  if (value instanceof Map) return plain(Object.fromEntries(value as Map<string, unknown>), enums);
+  if (value instanceof Map) return plain(Object.fromEntries(value as Map<string, unknown>));
   if (Array.isArray(value)) return value.map((item) => plain(item, enums, key));
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).map(([name, item]) => [name, plain(item, enums, name)] as const);
