@@ -1,0 +1,92 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/**
+ * What ingest counts. Everything that moves has a counter and every loss has a reason; labels come from closed lists, so
+ * the number of series does not grow with the fleet.
+ */
+export interface IngestMetrics {
+  /** Counted on the way of every message, so plain numbers; the registry reads them when somebody scrapes. */
+  readonly tally: { messages: number; messageBytes: number; updates: number; deletes: number };
+  readonly messagesFlawed: Counter<'reason'>;
+  readonly messagesDiscarded: Counter<'reason'>;
+  readonly markers: Counter<'kind'>;
+  readonly dials: Counter;
+  readonly sessionsEnded: Counter<'outcome'>;
+  readonly sessionsPaused: Counter;
+  readonly sessions: Gauge<'state'>;
+  readonly slots: Gauge;
+  readonly unackedBytes: Gauge;
+}
+
+export interface IngestGauges {
+  sessionsByState(): ReadonlyMap<string, number>;
+  slotsHeld(): number;
+  unackedBytes(): number;
+}
+
+/** Gauges are read when somebody scrapes, so nothing is updated on the way of a message. */
+export function createIngestMetrics(registry: Registry, gauges: IngestGauges): IngestMetrics {
+  const registers = [registry];
+  const counter = (name: string, help: string): Counter =>
+    new Counter({ name: `holdfast_ingest_${name}`, help, registers });
+  const labelled = <L extends string>(name: string, help: string, label: L): Counter<L> =>
+    new Counter({ name: `holdfast_ingest_${name}`, help, labelNames: [label], registers });
+  const tally = { messages: 0, messageBytes: 0, updates: 0, deletes: 0 };
+  const tallied = (name: string, help: string, read: () => number): Counter =>
+    new Counter({
+      name: `holdfast_ingest_${name}`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  tallied('messages_total', 'messages received from devices', () => tally.messages);
+  tallied('message_bytes_total', 'bytes of messages received from devices', () => tally.messageBytes);
+  tallied('updates_total', 'updates inside the messages appended to telemetry', () => tally.updates);
+  tallied('deletes_total', 'deletes inside the messages appended to telemetry', () => tally.deletes);
+  return {
+    tally,
+    messagesFlawed: labelled(
+      'messages_flawed_total',
+      'messages that carry no data: malformed, too-large, deprecated error, empty, sync with false',
+      'reason',
+    ),
+    messagesDiscarded: labelled(
+      'messages_discarded_total',
+      'records given up before Kafka had them; readers see a new owner or a gap marker',
+      'reason',
+    ),
+    markers: labelled('markers_total', 'markers appended to telemetry, by kind', 'kind'),
+    dials: counter('dials_total', 'attempts to connect to a device'),
+    sessionsEnded: labelled('sessions_ended_total', 'sessions ended, by outcome', 'outcome'),
+    sessionsPaused: counter('sessions_paused_total', 'times a session was paused because Kafka did not take its bytes'),
+    sessions: new Gauge({
+      name: 'holdfast_ingest_sessions',
+      help: 'devices of the held slots, by state of their session',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [state, count] of gauges.sessionsByState()) this.set({ state }, count);
+      },
+    }),
+    slots: new Gauge({
+      name: 'holdfast_ingest_slots',
+      help: 'slots held by this process',
+      registers,
+      collect() {
+        this.set(gauges.slotsHeld());
+      },
+    }),
+    unackedBytes: new Gauge({
+      name: 'holdfast_ingest_unacked_bytes',
+      help: 'bytes of device messages that Kafka has not acknowledged yet',
+      registers,
+      collect() {
+        this.set(gauges.unackedBytes());
+      },
+    }),
+  };
+}

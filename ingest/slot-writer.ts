@@ -1,0 +1,152 @@
+import { type Clock } from '../core/clock.ts';
+import { encodeHeader, type RecordKind } from '../schemas/position.ts';
+import { emptyMarker, type Marker, markerCodec } from '../schemas/marker.ts';
+import { type DeviceStatus, deviceStatusCodec } from '../schemas/status.ts';
+import { type Slot } from '../schemas/slot.ts';
+import { slotKey } from '../schemas/topics.ts';
+
+/**
+ * What ingest says into the log about one slot, in one epoch: data as received, markers, status. The fenced writer below
+ * gives every telemetry record its position; what a session adds is the key, the frame prefix and the kind.
+ *
+ * W1. A device's key is interned once per holding, and a message's bytes are handed on as they came.
+ * W2. A status record carries the position of the last telemetry record before it.
+ */
+export interface AckListener {
+  acked(bytes: number): void;
+}
+
+/** The part of the fenced writer that ingest uses. */
+export interface SlotLog {
+  readonly epoch: bigint;
+  readonly lastSeq: bigint;
+  readonly unackedBytes: number;
+  appendNumbered(topic: string, record: NumberedRecord, listener?: AckListener): { readonly acked: Promise<void> };
+  append(
+    topic: string,
+    partition: number,
+    records: readonly {
+      readonly key: Buffer;
+      readonly value: Buffer | null;
+      readonly header: Buffer | null;
+      readonly timestampMs: number;
+    }[],
+    listener?: AckListener,
+  ): { readonly acked: Promise<void> };
+  flushed(): Promise<void>;
+}
+
+export interface NumberedRecord {
+  readonly key: Buffer;
+  readonly prefix: Buffer;
+  readonly value: Buffer;
+  readonly kind: RecordKind;
+  readonly rpc: number;
+  readonly receivedAtNs: bigint;
+}
+
+/** Topics, frame prefixes and identity: the same for every slot of a process. */
+export interface SlotWriterContext {
+  readonly topics: { readonly telemetry: string; readonly status: string };
+  readonly prefixes: { readonly data: Buffer; readonly marker: Buffer; readonly status: Buffer };
+  readonly instance: string;
+  readonly incarnation: string;
+  readonly clock: Clock;
+  /** Counts markers; the label is the kind. */
+  readonly onMarker: (kind: RecordKind) => void;
+}
+
+export type MarkerKind = Exclude<RecordKind, 'data'>;
+export type MarkerFields = Partial<Omit<Marker, 'kind' | 'device' | 'instance' | 'incarnation'>>;
+
+/** A marker's bytes without its frame. */
+export function encodeMarker(kind: MarkerKind, fields: Partial<Omit<Marker, 'kind'>>): Buffer {
+  return markerCodec.encode({ ...emptyMarker(kind), ...fields });
+}
+
+export class SlotWriter {
+  readonly slot: Slot;
+  readonly #log: SlotLog;
+  readonly #context: SlotWriterContext;
+
+  constructor(slot: Slot, log: SlotLog, context: SlotWriterContext) {
+    this.slot = slot;
+    this.#log = log;
+    this.#context = context;
+  }
+
+  get lastSeq(): bigint {
+    return this.#log.lastSeq;
+  }
+
+  get epoch(): bigint {
+    return this.#log.epoch;
+  }
+
+  /** The first record of the epoch; resolves when it is acked, which fences every earlier owner. */
+  owner(fields: MarkerFields): Promise<void> {
+    return this.#marker(Buffer.from(slotKey(this.slot)), '', 'owner', fields).acked;
+  }
+
+  device(name: string): DeviceLog {
+    const key = Buffer.from(name); // W1
+    const { prefixes, topics } = this.#context;
+    const log = this.#log;
+    return {
+      data: (rpc, bytes, receivedAtNs, listener) => {
+        log.appendNumbered(
+          topics.telemetry,
+          { key, prefix: prefixes.data, value: bytes, kind: 'data', rpc, receivedAtNs },
+          listener,
+        );
+      },
+      marker: (kind, fields) => {
+        this.#marker(key, name, kind, fields);
+      },
+      status: (status) => this.#status(key, status),
+    };
+  }
+
+  flushed(): Promise<void> {
+    return this.#log.flushed();
+  }
+
+  #marker(key: Buffer, device: string, kind: MarkerKind, fields: MarkerFields): { readonly acked: Promise<void> } {
+    const { prefixes, topics, clock, instance, incarnation } = this.#context;
+    const value = encodeMarker(kind, { ...fields, device, instance, incarnation });
+    this.#context.onMarker(kind);
+    return this.#log.appendNumbered(topics.telemetry, {
+      key,
+      prefix: prefixes.marker,
+      value,
+      kind,
+      rpc: 0,
+      receivedAtNs: clock.nowNs(),
+    });
+  }
+
+  #status(key: Buffer, status: DeviceStatus | null): void {
+    const { prefixes, topics, clock } = this.#context;
+    const receivedAtNs = clock.nowNs();
+    const value = status === null ? null : Buffer.concat([prefixes.status, deviceStatusCodec.encode(status)]);
+    const header = encodeHeader({
+      slot: this.slot,
+      epoch: this.#log.epoch,
+      seq: this.#log.lastSeq, // W2
+      kind: 'data',
+      rpc: 0,
+      receivedAtNs,
+    });
+    const timestampMs = Number(receivedAtNs / 1_000_000n);
+    this.#log.append(topics.status, this.slot, [{ key, value, header, timestampMs }]);
+  }
+}
+
+/** One device's voice in the log of its slot. */
+export interface DeviceLog {
+  /** `listener` hears of the acks of exactly these bytes' records. */
+  data(rpc: number, bytes: Buffer, receivedAtNs: bigint, listener: AckListener): void;
+  marker(kind: Exclude<MarkerKind, 'owner'>, fields: MarkerFields): void;
+  /** `null`: the device is gone. */
+  status(status: DeviceStatus | null): void;
+}

@@ -1,0 +1,323 @@
+import { isAbort } from '../core/abort.ts';
+import { Backoff } from '../core/backoff.ts';
+import { messageOf } from '../core/errors.ts';
+import { type RateLimited } from '../core/logger.ts';
+import { type Random } from '../core/random.ts';
+import { type DeviceState } from '../schemas/status.ts';
+import { readCredentials, readTlsMaterial } from './credentials.ts';
+import { type DeviceConfig, stoppedBecause } from './device-config.ts';
+import { StatusKeeper } from './device-status.ts';
+import { type DialGate } from './dial-gate.ts';
+import { type FleetLog } from './fleet-log.ts';
+import { type IngestSettings } from './config.ts';
+import {
+  type CloseReason,
+  Session,
+  type SessionContext,
+  type SessionObserver,
+  type SessionOutcome,
+} from './session.ts';
+import { type SlotAccount, type UnackedBudget } from './session-credit.ts';
+import { type DeviceLog } from './slot-writer.ts';
+import { planRpcs } from './subscription-plan.ts';
+import { type DeviceFailure, type DialTarget } from './transport.ts';
+
+/**
+ * One device of a held slot, from the moment it is ours until it is not: sessions one after the other, and what follows each.
+ *
+ * | a session ended because | before the next one | bounded by |
+ * | --- | --- | --- |
+ * | dialling failed, stream lost | back-off 1 → 60 s, random by half; from 1 s again only after a session longer than 60 s (T14) | never gives up |
+ * | the device refused us (T19) | 5 min, random by half | the same |
+ * | Kafka took no records | room in the budget, then 1 s, random by half | the same |
+ * | the configuration changed | nothing | – |
+ * | the lease is not live | the lease being live | the slot is dropped |
+ *
+ * V1. Sessions of a device never overlap: the next one is made after the last one's outcome, and `stop` waits for it.
+ * V2. `stop` and `drop` end everything at once: a dial, a wait, a session (T15).
+ */
+export interface SupervisorContext {
+  readonly session: SessionContext;
+  readonly budget: UnackedBudget;
+  readonly gate: DialGate;
+  readonly random: Random;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly fleetLog: FleetLog;
+  readonly limited: RateLimited;
+  readonly settings: Pick<
+    IngestSettings,
+    | 'dialTimeoutMs'
+    | 'syncTimeoutMs'
+    | 'receiveTimeoutMs'
+    | 'maxPauseMs'
+    | 'maxMessageBytes'
+    | 'receiveWindowBytes'
+    | 'redialMs'
+    | 'redialMsMax'
+    | 'refusedRedialMs'
+  >;
+  readonly instance: string;
+}
+
+export interface SupervisorOptions {
+  readonly device: string;
+  readonly log: DeviceLog;
+  readonly account: SlotAccount;
+  readonly config: DeviceConfig;
+  /** Gaps counted by owners before. */
+  readonly gaps: bigint;
+  /** When this process lost the slot it had records of this device that Kafka had not acknowledged since then. */
+  readonly lostSinceNs: bigint | null;
+}
+
+const leasePollMs = 250;
+
+export class Supervisor {
+  readonly #context: SupervisorContext;
+  readonly #options: SupervisorOptions;
+  readonly #status: StatusKeeper;
+  #config: DeviceConfig;
+  #backoff: Backoff;
+  #session: Session | null = null;
+  /** Aborted when whatever goes on is to end: the configuration changed, or the device is no longer ours. */
+  #turn = new AbortController();
+  #stopReason: CloseReason | 'dropped' | null = null;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(context: SupervisorContext, options: SupervisorOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#config = options.config;
+    this.#backoff = this.#newBackoff();
+    const { device, log, gaps } = options;
+    this.#status = new StatusKeeper({ device, log, gaps, instance: context.instance, clock: context.session.clock });
+  }
+
+  get device(): string {
+    return this.#options.device;
+  }
+
+  get state(): DeviceState {
+    return this.#status.state;
+  }
+
+  start(): void {
+    const { lostSinceNs, log } = this.#options;
+    if (lostSinceNs !== null) {
+      const detail = 'the slot was lost before Kafka had acknowledged everything';
+      const lostToNs = this.#context.session.clock.nowNs();
+      log.marker('gap', { reason: 'overload', detail, lostFromNs: lostSinceNs, lostToNs });
+      this.#status.gap('', '');
+    }
+    this.#done = this.#supervise();
+  }
+
+  /** A configuration that makes no difference disturbs nothing. */
+  apply(config: DeviceConfig): void {
+    const same = config.fingerprint === this.#config.fingerprint;
+    this.#config = config;
+    if (same || this.#stopReason !== null) return;
+    this.#backoff = this.#newBackoff();
+    this.#session?.close('changed');
+    this.#turn.abort(new Error('the device record changed'));
+  }
+
+  /** Closes the session with its marker before it returns; resolves when nothing is left. */
+  stop(reason: CloseReason): Promise<void> {
+    if (this.#stopReason === null) {
+      this.#stopReason = reason;
+      this.#session?.close(reason);
+      if (reason === 'removed') this.#status.removed();
+      this.#turn.abort(new Error(reason));
+    }
+    return this.#done;
+  }
+
+  /** Destroys the sockets before it returns. Says since when records may be lost; `null`: everything was acked. */
+  drop(): bigint | null {
+    this.#session?.drop();
+    this.#stopReason = 'dropped';
+    this.#turn.abort(new Error('the slot was lost'));
+    return this.#session?.unackedSinceNs ?? null;
+  }
+
+  /** Resolves when the last session is gone. */
+  get done(): Promise<void> {
+    return this.#done;
+  }
+
+  async #supervise(): Promise<void> {
+    while (!this.#stopped()) {
+      this.#turn = new AbortController();
+      const { signal } = this.#turn;
+      try {
+        await this.#round(this.#config, signal);
+      } catch (thrown) {
+        if (isAbort(thrown, signal)) continue;
+        await this.#wait(
+          { code: 'UNREACHABLE', detail: `internal error: ${messageOf(thrown)}`, retry: 'slowly' },
+          signal,
+        ).catch(
+          () => undefined, // aborted: the loop looks why
+        );
+      }
+    }
+  }
+
+  /** A method, because the reason changes behind the back of whoever awaits. */
+  #stopped(): boolean {
+    return this.#stopReason !== null;
+  }
+
+  /** All addresses once, then the wait before the next round. */
+  async #round(config: DeviceConfig, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context.session;
+    const { fleetLog, settings, budget, random } = this.#context;
+    const why = stoppedBecause(config);
+    if (why !== null) {
+      this.#status.change({ state: 'stopped', code: '', detail: why });
+      fleetLog.say({
+        level: 'info',
+        event: 'device stopped',
+        cause: '',
+        fields: { device: this.#options.device, why },
+      });
+      return await aborted(signal);
+    }
+    const outcome = await this.#tryAddresses(config, signal);
+    if (this.#stopped() || outcome.kind === 'closed') return;
+    switch (outcome.kind) {
+      case 'dropped':
+        while (!this.#context.session.leaseLive()) await clock.sleep(leasePollMs, signal);
+        return;
+      case 'overload': {
+        const detail = `closed after ${Math.round(outcome.pausedMs)} ms without room: Kafka does not take records; opened again when it does`;
+        this.#status.change({ state: 'waiting', code: '', detail });
+        this.#sayEnded(outcome, detail);
+        await budget.room(signal);
+        await clock.sleep(settings.redialMs * (0.5 + random.next()), signal);
+        return;
+      }
+      case 'ended':
+      case 'failed': {
+        if (outcome.uptimeMs > settings.redialMsMax) this.#backoff.reset(); // T14
+        const failure: DeviceFailure | null = outcome.kind === 'failed' ? outcome.failure : null;
+        const detail = failure?.detail ?? 'the device ended the stream';
+        this.#sayEnded(outcome, detail);
+        await this.#wait({ code: failure?.code ?? '', detail, retry: failure?.retry ?? 'soon' }, signal);
+        return;
+      }
+    }
+  }
+
+  /** T16: the addresses in order; the first that gives us a message is the one. */
+  async #tryAddresses(config: DeviceConfig, signal: AbortSignal): Promise<SessionOutcome> {
+    const failures: DeviceFailure[] = [];
+    for (const address of config.device.addresses) {
+      const outcome = await this.#runSession(config, address, signal);
+      if (outcome.kind !== 'failed' || outcome.heard) return outcome;
+      const { failure } = outcome;
+      const named = failure.detail.includes(address) ? failure.detail : `${address}: ${failure.detail}`;
+      failures.push({ ...failure, detail: named });
+    }
+    const failure: DeviceFailure = {
+      code: failures.at(-1)?.code ?? 'UNREACHABLE',
+      detail: failures.map(({ detail }) => detail).join('; '),
+      retry: failures.every(({ retry }) => retry === 'slowly') ? 'slowly' : 'soon',
+    };
+    return { kind: 'failed', failure, heard: false, uptimeMs: 0 };
+  }
+
+  async #runSession(config: DeviceConfig, address: string, signal: AbortSignal): Promise<SessionOutcome> {
+    const { gate, settings, session: context } = this.#context;
+    const { device, profiles } = config;
+    const leaveGate = await gate.enter(signal);
+    try {
+      if (!context.leaseLive()) return { kind: 'dropped' }; // nobody may dial
+      this.#status.change({ state: 'connecting', address });
+      const session = new Session(context, {
+        log: this.#options.log,
+        account: this.#options.account,
+        limits: { ...settings, receiveTimeoutMs: device.receiveTimeoutMs || settings.receiveTimeoutMs },
+        dialTarget: () => this.#dialTarget(config, address),
+        planRpcs: (offer) => planRpcs(device, profiles, offer),
+        observer: this.#observer(config, address, leaveGate),
+      });
+      this.#session = session;
+      session.start();
+      return await session.outcome; // V1: resolved by stop and drop as well
+    } finally {
+      leaveGate();
+    }
+  }
+
+  #dialTarget({ device }: DeviceConfig, address: string): DialTarget {
+    const { env, settings } = this.#context;
+    const references = { tls: device.tls ?? null, credentials: device.credentials ?? null };
+    return {
+      address,
+      tls: device.plaintext ? null : readTlsMaterial(references, env), // T1
+      credentials: readCredentials(references, env),
+      receiveBytesMax: settings.maxMessageBytes,
+      receiveWindowBytes: settings.receiveWindowBytes,
+    };
+  }
+
+  #observer(config: DeviceConfig, address: string, leaveGate: () => void): SessionObserver {
+    const { fleetLog, limited, session } = this.#context;
+    const { device } = this.#options;
+    const missing = config.missingProfiles;
+    const warning = missing.length === 0 ? '' : `no such profile: ${missing.join(', ')}`;
+    return {
+      onOffer: (offer) => this.#status.offer(offer),
+      onDialled: leaveGate,
+      onConnected: () => this.#status.change({ state: 'connected', code: '', detail: warning }),
+      onSynced: () => {
+        this.#status.change({ state: 'synced' });
+        fleetLog.say({ level: 'info', event: 'device synced', cause: '', fields: { device, address } });
+      },
+      onGap: ({ code, detail }) => this.#status.gap(code, detail),
+      onOddity: (what) => {
+        const suppressed = limited.pass(`${device} ${what}`, session.clock.monotonicMs());
+        if (suppressed === undefined) return;
+        fleetLog.say({
+          level: 'warn',
+          event: 'odd message received',
+          cause: what,
+          fields: { device, what, suppressed },
+        });
+      },
+    };
+  }
+
+  async #wait(
+    { code, detail, retry }: { readonly code: string; readonly detail: string; readonly retry: 'soon' | 'slowly' },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { random, settings, session } = this.#context;
+    const waitMs = retry === 'slowly' ? settings.refusedRedialMs * (0.5 + random.next()) : this.#backoff.nextMs(random);
+    this.#status.change({ state: 'waiting', code, detail, retryInMs: waitMs });
+    await session.clock.sleep(waitMs, signal);
+  }
+
+  #sayEnded(outcome: SessionOutcome, detail: string): void {
+    const code = outcome.kind === 'failed' ? outcome.failure.code : outcome.kind;
+    const uptimeMs = 'uptimeMs' in outcome ? Math.round(outcome.uptimeMs) : 0;
+    const fields = { device: this.#options.device, outcome: outcome.kind, code, detail, uptimeMs };
+    this.#context.fleetLog.say({ level: 'warn', event: 'session ended', cause: code, fields });
+  }
+
+  #newBackoff(): Backoff {
+    const { redialMs, redialMsMax } = this.#context.settings;
+    return new Backoff({ initialMs: redialMs, maxMs: redialMsMax, factor: 2, jitter: 0.5 });
+  }
+}
+
+/** Rejects when the signal aborts, and does nothing else. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
