@@ -5,6 +5,7 @@ import { type Component } from '../lifecycle.ts';
 import { type Logger, RateLimited } from '../logger.ts';
 import { type Random, systemRandom } from '../random.ts';
 import { earliestTimestamp, latestTimestamp } from './broker-handle.ts';
+import { loadCodecs } from './compression.ts';
 import { KafkaConnection, type KafkaOptions } from './connection.ts';
 import { isDenied, kafkaError, kafkaErrorOfCode, toHoldfastError } from './errors.ts';
 import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fetch-protocol.ts';
@@ -83,14 +84,13 @@ export class LogReader implements Component {
     this.#connection = new KafkaConnection(options.kafka, { name: options.name, requestTimeoutMs });
   }
 
-  /** Returns at once: a Kafka that is away is waited for by `caughtUp`. */
-  start(_signal: AbortSignal): Promise<void> {
-    if (!this.#running && !this.#stopped) {
-      this.#running = true;
-      this.#startedAtMonotonicMs = this.#options.clock.monotonicMs();
-      this.#spawn(this.#followLeaders());
-    }
-    return Promise.resolve();
+  /** Does not wait for Kafka: `caughtUp` does. */
+  async start(_signal: AbortSignal): Promise<void> {
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    this.#startedAtMonotonicMs = this.#options.clock.monotonicMs();
+    await loadCodecs();
+    this.#spawn(this.#followLeaders());
   }
 
   /** Ends the long polls at once. A handler that is still running is not waited for; nothing is handed over after. */
@@ -312,6 +312,7 @@ export class LogReader implements Component {
       const read = readRecords(fetched, partition.nextOffset ?? 0n);
       batch = read instanceof Promise ? await read : read;
     } catch (thrown) {
+      if (thrown instanceof HoldfastError) throw thrown; // a codec that is not installed here
       // Not fatal: bytes that were damaged on the way are whole the next time, and the log says what is wrong if not.
       this.#logTrouble(`records of ${keyOf(partition.topic, partition.partition)}`, thrown, 'error');
       this.#retryLater([partition]);
