@@ -1,3 +1,4 @@
+import { type InstanceSlot } from '../schemas/instance.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { raceAbort } from '../core/abort.ts';
@@ -59,6 +60,16 @@ export class StateHost implements SlotHost<StatePort>, Component {
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** For the instance record. */
+  progress(): InstanceSlot[] {
+    return [...this.#held].flatMap(([slot, { worker }]) => {
+      const progress = worker?.progress() ?? null;
+      if (progress === null) return [];
+      const { epoch, seq } = progress.position ?? { epoch: 0n, seq: 0n };
+      return [{ slot, epoch, seq, stalenessMs: progress.lagMs }];
+    });
   }
 
   start(): Promise<void> {

@@ -61,6 +61,7 @@ export class SlotWorker {
   /** First offset of `telemetry` not yet applied; null before the first record. */
   #nextOffset: bigint | null = null;
   #committedOffset: bigint;
+  #lagMs: number | null = null;
   #applying: Promise<void> = Promise.resolve();
   #committing: Promise<void> | null = null;
 
@@ -72,6 +73,11 @@ export class SlotWorker {
 
   get leafCount(): number {
     return this.#table.leafCount;
+  }
+
+  /** How far this slot's state is, and how far behind; null while restoring. */
+  progress(): { readonly position: Position | null; readonly lagMs: number } | null {
+    return this.#reducer === null ? null : { position: this.#reducer.complete, lagMs: this.#lagMs ?? 0 };
   }
 
   /** Restored and following. */
@@ -152,8 +158,9 @@ export class SlotWorker {
     const lag = telemetryReader.lag(topics.telemetry, slot);
     if (lag === null) return; // not one answer yet: nothing to say about freshness
     metrics.lagRecords.set({ slot }, Number(lag));
-    const lagMs = lag === 0n ? this.#silenceMs() : this.#behindMs(reducer);
-    this.#orLose(() => writer.mark(reducer.complete, { reason: '', lagMs, nowNs: clock.nowNs() }));
+    this.#lagMs = lag === 0n ? this.#silenceMs() : this.#behindMs(reducer);
+    const said = { reason: '', lagMs: this.#lagMs, nowNs: clock.nowNs() };
+    this.#orLose(() => writer.mark(reducer.complete, said));
   }
 
   /** Commits where a successor would start, if that has moved (W2). One at a time; failures are tried again by the next. */

@@ -1,0 +1,89 @@
+import { hostname } from 'node:os';
+import { AdminServer, type Readiness } from '../core/admin-server.ts';
+import { type Clock } from '../core/clock.ts';
+import { kafkaOptionsOf } from '../core/kafka/connection.ts';
+import { lockTimersOf } from '../core/kafka/lock-timers.ts';
+import { Producer } from '../core/kafka/producer.ts';
+import { type Component } from '../core/lifecycle.ts';
+import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
+import { type Logger } from '../core/logger.ts';
+import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
+import { type Random } from '../core/random.ts';
+import { type ReplicatorSettings } from './config.ts';
+import { ReplicatorMetrics } from './metrics.ts';
+import { StateKeeping } from './state-keeping.ts';
+
+/**
+ * The replicator process: keeps the compacted topic `state` true to `telemetry`, slot by slot.
+ *
+ *   telemetry ─ log reader ─ slot-worker ─ slot-reducer ─ apply ─ state-writer ─ fenced writer ─▶ state
+ *
+ *   explode.ts json-leaves.ts       what a notification says, as full paths         (pure)
+ *   apply.ts sweep.ts delete-window.ts   the rules                                   (pure)
+ *   slot-reducer.ts                 positions, record kinds, what a restart reads again (pure)
+ *   slot-table.ts device-leaves.ts  the leaves in memory
+ *   restore.ts state-writer.ts slot-worker.ts  from and to Kafka, for one slot
+ *   ownership.ts                    what the lock does with a slot
+ *   state-keeping.ts                everything that needs Kafka to be there, in order
+ */
+export interface ReplicatorDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  /** Called when a component dies: the process ends. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface Replicator {
+  /** In the order in which they start. */
+  readonly components: readonly Component[];
+  /** `host:port` of /metrics and the health routes, once started. */
+  readonly address: string;
+  readonly readiness: () => Readiness;
+}
+
+/** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
+export function createReplicator(settings: ReplicatorSettings, deps: ReplicatorDeps): Replicator {
+  const { clock } = deps;
+  const instanceId = settings.instanceId ?? `${hostname()}-replicator`;
+  const logger = deps.logger.child({ instance: instanceId });
+  const kafka = kafkaOptionsOf({ ...settings, instanceId }, deps.env, logger, clock);
+  const timers = lockTimersOf(settings);
+  const metrics = createMetrics();
+  collectProcessMetrics(metrics);
+  const producer = new Producer({ kafka });
+  const keeping = new StateKeeping({
+    ...deps,
+    settings,
+    instanceId,
+    kafka,
+    producer,
+    timers,
+    logger,
+    metrics: new ReplicatorMetrics(metrics),
+    http: () => admin.address,
+  });
+  const readiness = (): Readiness => keeping.readiness();
+  const admin = new AdminServer({
+    listen: settings.httpListen,
+    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    metrics,
+    readiness,
+    logger,
+  });
+  return {
+    components: [admin, producer, keeping],
+    get address() {
+      return admin.address;
+    },
+    readiness,
+  };
+}
+
+/** A server that only this machine reaches is not to be advertised under the machine's name. */
+function defaultHost(listen: string): string {
+  const address = parseListenAddress(listen);
+  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
+}
