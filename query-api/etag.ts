@@ -1,0 +1,37 @@
+/** Entity tags of records and the two preconditions of RFC 9110 that we honour. Pure. */
+import { createHash } from 'node:crypto';
+import { HoldfastError } from '../core/errors.ts';
+
+export interface Preconditions {
+  /** `If-Match` as it came. */
+  readonly ifMatch: string | undefined;
+  /** `If-None-Match` as it came. */
+  readonly ifNoneMatch: string | undefined;
+}
+
+/** Strong tag: equal for equal bytes of the stored record, whichever instance answers. */
+export function entityTag(encodedRecord: Buffer): string {
+  return `"${createHash('sha256').update(encodedRecord).digest('base64url').slice(0, 22)}"`;
+}
+
+/** Throws `PRECONDITION_FAILED`; `current` undefined: there is no such record. */
+export function requirePreconditions(preconditions: Preconditions, current: string | undefined): void {
+  const { ifMatch, ifNoneMatch } = preconditions;
+  if (ifMatch !== undefined && !matchesTag(ifMatch, current)) {
+    const found = current === undefined ? 'it does not exist' : `its ETag is ${current}`;
+    throw new HoldfastError('PRECONDITION_FAILED', `it is not as If-Match says: ${found}; read it again`, {
+      facts: { etag: current ?? null },
+    });
+  }
+  if (ifNoneMatch !== undefined && matchesTag(ifNoneMatch, current)) {
+    throw new HoldfastError('PRECONDITION_FAILED', `If-None-Match: there is one already, with ETag ${current ?? ''}`, {
+      facts: { etag: current ?? null },
+    });
+  }
+}
+
+/** `*` matches whatever exists. A weak tag never matches: our tags are strong. */
+export function matchesTag(header: string, current: string | undefined): boolean {
+  if (current === undefined) return false;
+  return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === current);
+}

@@ -1,0 +1,57 @@
+/**
+ * What a route is: a method, a path and a function from request to answer. `server.ts` is the only file that knows which
+ * HTTP library carries them.
+ */
+import { HoldfastError } from '../core/errors.ts';
+import { type Parameters } from './parameters.ts';
+
+export interface ApiRequest {
+  readonly method: string;
+  /** As it arrived: path and query, percent-encoded. */
+  readonly url: string;
+  /** Decoded parts of the path, by the names in the route's path. */
+  readonly params: Readonly<Record<string, string | undefined>>;
+  readonly parameters: Parameters;
+  /** Lower-case name. */
+  header(name: string): string | undefined;
+  /** Parsed JSON; `undefined` where the route takes no body. */
+  readonly body: unknown;
+  readonly remoteAddress: string;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** `null`: no body. */
+  readonly body: string | null;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Route {
+  /** `ANY`: the route answers every method itself. */
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE' | 'ANY';
+  /** Pattern of path-to-regexp 8; also the `route` label of the metrics. */
+  readonly path: string;
+  /** Query parameters that the route takes; `null`: it reads the URL itself. */
+  readonly parameters: readonly string[] | null;
+  answer(request: ApiRequest): Answer | Promise<Answer>;
+}
+
+/** `{"status":"success","data":…}` from JSON text. */
+export function successText(dataText: string, extra = ''): string {
+  return `{"status":"success","data":${dataText}${extra}}`;
+}
+
+/** The usual answer; 64-bit numbers are strings already when they get here. */
+export function success(data: object, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status: 200, body: successText(JSON.stringify(data)), headers };
+}
+
+/** A part of the path. */
+export function param(request: ApiRequest, name: string): string {
+  const value = request.params[name];
+  if (value === undefined) throw new HoldfastError('INTERNAL', `the route has no part ${name}`);
+  return value;
+}

@@ -1,0 +1,37 @@
+/** Every route of this server, in one list. */
+import { type Readiness } from '../../core/admin-server.ts';
+import { type SchemaRecord } from '../../core/kafka/schema-record.ts';
+import { type Metrics } from '../../core/metrics.ts';
+import { type ApiContext } from '../api-context.ts';
+import { homeRoute } from '../home-page.ts';
+import { type Route } from '../route.ts';
+import { type ClusterHealth, clusterRoutes } from './cluster.ts';
+import { deviceRoutes } from './devices.ts';
+import { healthRoutes } from './health.ts';
+import { instanceRoutes } from './instances.ts';
+import { ownershipRoutes } from './ownership.ts';
+import { profileRoutes } from './profiles.ts';
+import { schemaRoutes } from './schemas.ts';
+import { stateRoutes } from './state.ts';
+
+export interface RouteSources {
+  readonly context: ApiContext;
+  readonly health: ClusterHealth;
+  readonly metrics: Metrics;
+  readonly readiness: () => Readiness;
+  readonly schemaRecords: () => Iterable<SchemaRecord>;
+}
+
+export function routesOf({ context, health, metrics, readiness, schemaRecords }: RouteSources): Route[] {
+  return [
+    homeRoute,
+    ...stateRoutes(context), // the hot ones first: Express tries one after another
+    ...deviceRoutes(context),
+    ...profileRoutes(context),
+    ...ownershipRoutes(context),
+    ...instanceRoutes(context),
+    ...clusterRoutes(context, health),
+    ...healthRoutes(metrics, readiness),
+    ...schemaRoutes(schemaRecords),
+  ];
+}

@@ -1,0 +1,36 @@
+/** `GET /api/v1/cluster`: the summary an operator looks at first. Answers with what is known even when Kafka is away. */
+import { type ApiContext, isSynced } from '../api-context.ts';
+import { type Route, success } from '../route.ts';
+import { slotsHeld } from './ownership.ts';
+
+export interface ClusterHealth {
+  kafkaOk(): boolean;
+  /** Largest staleness of all slots; `null` while one is unknown. */
+  worstStalenessMs(): number | null;
+}
+
+export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/cluster',
+      parameters: [],
+      answer: () => {
+        const { tables, slots } = context;
+        const roles = new Map<string, number>();
+        for (const [id, { role }] of tables.instances.entries()) {
+          if (tables.sightings.isAlive(id)) roles.set(role, (roles.get(role) ?? 0) + 1);
+        }
+        let synced = 0;
+        for (const [name] of tables.devices.entries()) if (isSynced(tables, name)) synced += 1;
+        return success({
+          kafka: health.kafkaOk() ? 'ok' : 'unreachable',
+          slots: { total: slots, held: slotsHeld(tables, slots) },
+          devices: { total: tables.devices.size, synced },
+          instances: Object.fromEntries([...roles].sort(([a], [b]) => (a < b ? -1 : 1))),
+          stalenessMs: health.worstStalenessMs(),
+        });
+      },
+    },
+  ];
+}

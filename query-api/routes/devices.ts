@@ -1,0 +1,115 @@
+/** `/api/v1/devices`: what is wanted of devices, beside how they are. */
+import { type Device } from '../../schemas/device.ts';
+import { formatDevice } from '../../schemas/device-document.ts';
+import { type DeviceStatus } from '../../schemas/status.ts';
+import { type ApiContext, requireDevice, requireTables } from '../api-context.ts';
+import { changedByOf } from '../changed-by.ts';
+import { deviceNames } from '../device-filter.ts';
+import { matchesTag } from '../etag.ts';
+import { formatPageToken, integer, pageToken } from '../parameters.ts';
+import { type Answer, type ApiRequest, param, type Route, success, successText } from '../route.ts';
+
+export function deviceRoutes(context: ApiContext): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/devices',
+      parameters: ['label', 'limit', 'next'],
+      answer: (request) => listDevices(context, request),
+    },
+    {
+      method: 'GET',
+      path: '/api/v1/devices/:name',
+      parameters: [],
+      answer: (request) => {
+        const device = requireDevice(context, param(request, 'name'));
+        const etag = context.desired.deviceTag(device);
+        // The status is part of the answer and no part of the tag, so 304 is for `If-None-Match` of the record only.
+        const known = request.header('if-none-match');
+        if (known !== undefined && matchesTag(known, etag)) return { status: 304, body: null, headers: { ETag: etag } };
+        return success(deviceDocument(context, device), { ETag: etag });
+      },
+    },
+    {
+      method: 'PUT',
+      path: '/api/v1/devices/:name',
+      parameters: [],
+      answer: async (request) => {
+        requireTables(context);
+        const changed = await context.desired.putDevice(param(request, 'name'), request.body, authorOf(request));
+        const etag = context.desired.deviceTag(changed.record);
+        return changedAnswer(changed, deviceDocument(context, changed.record), etag);
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/api/v1/devices/:name',
+      parameters: [],
+      answer: async (request) => {
+        const { name } = requireDevice(context, param(request, 'name'));
+        await context.desired.deleteDevice(name, authorOf(request));
+        return { status: 204, body: null };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/devices\\:import',
+      parameters: [],
+      answer: async (request) => {
+        requireTables(context);
+        const { warnings, ...tallies } = await context.desired.import(request.body, authorOf(request));
+        return { status: 200, body: successText(JSON.stringify(tallies), warningsText(warnings)) };
+      },
+    },
+  ];
+}
+
+function listDevices(context: ApiContext, request: ApiRequest): Answer {
+  const limit =
+    integer(request.parameters, 'limit', { min: 1, max: context.limits.maxLeaves }) ?? context.limits.maxLeaves;
+  const [after = ''] = pageToken(request.parameters, 1) ?? [];
+  const names = deviceNames(context, request.parameters).filter((name) => name > after);
+  const page = names.slice(0, limit);
+  const devices = page.map((name) => deviceDocument(context, requireDevice(context, name)));
+  return success({ devices, next: names.length > limit ? formatPageToken(page.slice(-1)) : null });
+}
+
+/** The record with its status, as contracts have it; `status` null: no owner has said anything yet. */
+function deviceDocument(context: ApiContext, device: Device): object {
+  const status = context.tables.status.get(device.name);
+  return { ...formatDevice(device), status: status === undefined ? null : statusDocument(status) };
+}
+
+function statusDocument(status: DeviceStatus): object {
+  return {
+    state: status.state,
+    since: status.sinceNs.toString(),
+    instance: status.instance,
+    code: status.code === '' ? null : status.code,
+    detail: status.detail === '' ? null : status.detail,
+  };
+}
+
+/** Who asks for a change, and under which conditions. */
+export function authorOf(request: ApiRequest): {
+  changedBy: string;
+  ifMatch: string | undefined;
+  ifNoneMatch: string | undefined;
+} {
+  const [ifMatch, ifNoneMatch] = [request.header('if-match'), request.header('if-none-match')];
+  return { changedBy: changedByOf(request), ifMatch, ifNoneMatch };
+}
+
+/** 201 for a new record, else 200; what is legal but odd stands beside the data. */
+export function changedAnswer(
+  changed: { readonly outcome: string; readonly warnings: readonly string[] },
+  document: object,
+  etag: string,
+): Answer {
+  const body = successText(JSON.stringify(document), warningsText(changed.warnings));
+  return { status: changed.outcome === 'created' ? 201 : 200, body, headers: { ETag: etag } };
+}
+
+function warningsText(warnings: readonly string[]): string {
+  return warnings.length === 0 ? '' : `,"warnings":${JSON.stringify(warnings)}`;
+}

@@ -1,0 +1,61 @@
+/** `/api/v1/profiles`: named sets of subscriptions. */
+import { HoldfastError } from '../../core/errors.ts';
+import { formatProfile } from '../../schemas/device-document.ts';
+import { type Profile } from '../../schemas/profile.ts';
+import { type ApiContext, requireTables } from '../api-context.ts';
+import { matchesTag } from '../etag.ts';
+import { param, type Route, success } from '../route.ts';
+import { authorOf, changedAnswer } from './devices.ts';
+
+export function profileRoutes(context: ApiContext): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/profiles',
+      parameters: [],
+      answer: () => {
+        const profiles = [...requireTables(context).profiles.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+        return success({ profiles: profiles.map(([, profile]) => formatProfile(profile)), next: null });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/api/v1/profiles/:name',
+      parameters: [],
+      answer: (request) => {
+        const profile = requireProfile(context, param(request, 'name'));
+        const etag = context.desired.profileTag(profile);
+        const known = request.header('if-none-match');
+        if (known !== undefined && matchesTag(known, etag)) return { status: 304, body: null, headers: { ETag: etag } };
+        return success(formatProfile(profile), { ETag: etag });
+      },
+    },
+    {
+      method: 'PUT',
+      path: '/api/v1/profiles/:name',
+      parameters: [],
+      answer: async (request) => {
+        requireTables(context);
+        const changed = await context.desired.putProfile(param(request, 'name'), request.body, authorOf(request));
+        return changedAnswer(changed, formatProfile(changed.record), context.desired.profileTag(changed.record));
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/api/v1/profiles/:name',
+      parameters: [],
+      answer: async (request) => {
+        const { name } = requireProfile(context, param(request, 'name'));
+        await context.desired.deleteProfile(name, authorOf(request));
+        return { status: 204, body: null };
+      },
+    },
+  ];
+}
+
+function requireProfile(context: ApiContext, name: string): Profile {
+  const profile = requireTables(context).profiles.get(name);
+  if (profile !== undefined) return profile;
+  const detail = `there is no profile ${name}; PUT /api/v1/profiles/{name} adds one`;
+  throw new HoldfastError('PROFILE_UNKNOWN', detail, { facts: { profile: name } });
+}

@@ -1,0 +1,229 @@
+/**
+ * The HTTP server: Express carries the routes, and every error of theirs or its own leaves as a problem document.
+ *
+ * Q1. What is wrong with a request is refused before its route runs: URL length, parameters, media type, body.
+ * Q2. The server listens before the tables are read, so that /healthz and /readyz answer while loading.
+ */
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
+import { createServer, type Server } from 'node:http';
+import { type Duplex } from 'node:stream';
+import { warnUnauthenticated } from '../core/admin-server.ts';
+import { type Clock } from '../core/clock.ts';
+import { HoldfastError, messageOf } from '../core/errors.ts';
+import { type Component } from '../core/lifecycle.ts';
+import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/listen-address.ts';
+import { type Logger, RateLimited } from '../core/logger.ts';
+import { type RequestLimits } from './api-context.ts';
+import { type QueryApiMetrics } from './metrics.ts';
+import { parseParameters } from './parameters.ts';
+import { formatProblem, type Problem, problemOf } from './problem.ts';
+import { type Answer, type ApiRequest, type Route } from './route.ts';
+
+export interface ApiServerOptions {
+  /** Checked listen setting. */
+  readonly listen: string;
+  readonly advertisedHost: string;
+  readonly routes: readonly Route[];
+  readonly limits: RequestLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<QueryApiMetrics, 'requestSeconds'>;
+}
+
+/** Requests that are being answered get this long when the server stops. */
+const stopGraceMs = 1_000;
+const problemType = 'application/problem+json';
+
+export class ApiServer implements Component {
+  readonly name = 'HTTP server';
+  readonly #options: ApiServerOptions;
+  readonly #server: Server;
+  readonly #unexpectedLines = new RateLimited();
+  #port = 0;
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    // Above the limit on URLs, so that a long one reaches our own check and gets a problem document (Q1).
+    const maxHeaderSize = options.limits.maxUrlBytes + 16_384;
+    this.#server = createServer({ maxHeaderSize }, this.#app());
+    this.#server.on('clientError', refuseUnreadable);
+  }
+
+  /** `host:port` under which others reach this server. */
+  get address(): string {
+    return formatHostPort(this.#options.advertisedHost, this.#port);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(): Promise<void> {
+    const address = parseListenAddress(this.#options.listen);
+    this.#port = await listen(this.#server, address);
+    if (!isLoopback(address)) warnUnauthenticated(this.#options.logger, this.#options.listen);
+  }
+
+  stop(): Promise<void> {
+    if (!this.#server.listening) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(stopGraceMs, () => this.#server.closeAllConnections());
+      this.#server.close(() => {
+        timer.cancel();
+        resolve();
+      });
+      this.#server.closeIdleConnections();
+    });
+  }
+
+  #app(): Express {
+    const app = express();
+    app.disable('x-powered-by');
+    app.disable('etag'); // records have tags of their own
+    app.enable('case sensitive routing');
+    app.set('query parser', false);
+    app.use(this.#checkUrl());
+    const paths = new Map<string, Route[]>();
+    for (const route of this.#options.routes) paths.set(route.path, [...(paths.get(route.path) ?? []), route]);
+    for (const [path, routes] of paths) this.#mount(app, path, routes);
+    app.use((request: Request) => {
+      throw new HoldfastError(
+        'ROUTE_UNKNOWN',
+        `there is no ${request.path.slice(0, 200)} here; start at /api/v1/cluster`,
+      );
+    });
+    app.use(this.#answerError());
+    return app;
+  }
+
+  #checkUrl(): RequestHandler {
+    const { maxUrlBytes } = this.#options.limits;
+    return (request, _response, next) => {
+      if (request.url.length <= maxUrlBytes) {
+        next();
+        return;
+      }
+      const detail = `the URL has ${request.url.length} bytes, more than the ${maxUrlBytes} allowed`;
+      throw new HoldfastError('PARAMETER_INVALID', detail, { facts: { maxUrlBytes } });
+    };
+  }
+
+  #mount(app: Express, path: string, routes: readonly Route[]): void {
+    const mounted = app.route(path);
+    const parseBody = express.json({ limit: this.#options.limits.maxBodyBytes, strict: false });
+    for (const route of routes) {
+      const answer: RequestHandler = (request, response) => this.#answer(route, request, response);
+      if (route.method === 'GET') mounted.get(answer);
+      else if (route.method === 'PUT') mounted.put(requireJson, parseBody, answer);
+      else if (route.method === 'POST') mounted.post(requireJson, parseBody, answer);
+      else if (route.method === 'DELETE') mounted.delete(answer);
+      else mounted.all(answer);
+    }
+    if (routes.some((route) => route.method === 'ANY')) return;
+    const methods = routes.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+    mounted.all((request, response) => {
+      response.setHeader('Allow', methods.join(', '));
+      const detail = `${request.method.slice(0, 32)} is not for this route; it takes ${methods.join(', ')}`;
+      throw new HoldfastError('METHOD_NOT_ALLOWED', detail, { facts: { allowed: methods } });
+    });
+  }
+
+  async #answer(route: Route, request: Request, response: Response): Promise<void> {
+    const startedMonotonicMs = this.#options.clock.monotonicMs();
+    const gone = new AbortController();
+    response.once('close', () => {
+      const seconds = (this.#options.clock.monotonicMs() - startedMonotonicMs) / 1000;
+      this.#options.metrics.requestSeconds.observe({ route: route.path, status: String(response.statusCode) }, seconds);
+      gone.abort(new Error('the client has gone'));
+    });
+    const { url } = request;
+    const parameters =
+      route.parameters === null
+        ? new Map<string, string[]>()
+        : parseParameters(url, route.parameters, this.#options.limits.maxPaths);
+    const asked: ApiRequest = {
+      method: request.method,
+      url,
+      params: request.params as Record<string, string | undefined>,
+      parameters,
+      header: (name) => request.get(name),
+      body: request.body as unknown,
+      remoteAddress: request.socket.remoteAddress ?? 'unknown',
+      signal: gone.signal,
+    };
+    send(response, await route.answer(asked));
+  }
+
+  #answerError(): ErrorRequestHandler {
+    // Express knows an error function by its four parameters.
+    return (thrown: unknown, request, response, _next) => {
+      if (response.destroyed || response.headersSent) {
+        response.destroy();
+        return;
+      }
+      const problem = problemOf(thrown);
+      if (problem.unexpected) this.#logUnexpected(request.path, thrown);
+      send(response, problemAnswer(problem));
+    };
+  }
+
+  #logUnexpected(path: string, thrown: unknown): void {
+    const suppressed = this.#unexpectedLines.pass(messageOf(thrown), this.#options.clock.monotonicMs());
+    if (suppressed === undefined) return;
+    this.#options.logger.error({ path: path.slice(0, 200), err: thrown, suppressed }, 'request failed');
+  }
+}
+
+function problemAnswer(problem: Problem): Answer {
+  const headers: Record<string, string> =
+    problem.status === 503 || problem.status === 429 ? { 'Retry-After': '1' } : {};
+  return { status: problem.status, body: formatProblem(problem), contentType: problemType, headers };
+}
+
+function send(response: Response, answer: Answer): void {
+  response.statusCode = answer.status;
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  response.setHeader('Cache-Control', 'no-store');
+  if (answer.body === null) {
+    response.end();
+    return;
+  }
+  const body = Buffer.from(answer.body);
+  response.setHeader('Content-Type', answer.contentType ?? 'application/json');
+  response.setHeader('Content-Length', body.length);
+  response.end(body);
+}
+
+/** A body must be there and be JSON; body-parser would take anything else for an absent one. */
+const requireJson: RequestHandler = (request, _response, next) => {
+  if (request.headers['content-length'] === '0' || request.is('*/*') === null) {
+    throw new HoldfastError('BODY_INVALID', 'the body is missing; send a JSON document', {
+      facts: { problems: ['the body is missing'] },
+    });
+  }
+  if (request.is('application/json') === false) {
+    const detail = 'the body must be JSON, sent with Content-Type: application/json';
+    throw new HoldfastError('MEDIA_TYPE_UNSUPPORTED', detail);
+  }
+  next();
+};
+
+/** What is not HTTP, or has headers without end, is answered on the bare socket. */
+function refuseUnreadable(thrown: NodeJS.ErrnoException, socket: Duplex): void {
+  if (thrown.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const tooLong = thrown.code === 'HPE_HEADER_OVERFLOW';
+  const detail = tooLong ? 'the URL and headers are too long' : 'the request cannot be read as HTTP/1.1';
+  const body = formatProblem(problemOf(new HoldfastError('PARAMETER_INVALID', detail)));
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${problemType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,127 @@
+/**
+ * A query-api process: what it is made of, and in which order that starts.
+ *
+ *   HTTP server → producer → topics and schema ids → (tables, state, instance record) side by side
+ *
+ * The server comes first, so that a port in use ends the start at once and /readyz tells what is still missing.
+ */
+import { hostname } from 'node:os';
+import { type Readiness } from '../core/admin-server.ts';
+import { type Clock } from '../core/clock.ts';
+import { kafkaOptionsOf } from '../core/kafka/connection.ts';
+import { Producer } from '../core/kafka/producer.ts';
+import { type Component } from '../core/lifecycle.ts';
+import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
+import { type Logger } from '../core/logger.ts';
+import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
+import { type Random } from '../core/random.ts';
+import { topicOf } from '../schemas/topics.ts';
+import { type ApiContext } from './api-context.ts';
+import { type QueryApiSettings } from './config.ts';
+import { DesiredState } from './desired-state.ts';
+import { InstanceRecord } from './instance-record.ts';
+import { KafkaSetup } from './kafka-setup.ts';
+import { createQueryApiMetrics } from './metrics.ts';
+import { readinessOf } from './readiness.ts';
+import { Replica } from './replica.ts';
+import { routesOf } from './routes/all.ts';
+import { ApiServer } from './server.ts';
+import { SideBySide } from './side-by-side.ts';
+import { Tables } from './tables.ts';
+
+export interface QueryApiDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  /** Called when a component dies: the process ends. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface QueryApi {
+  /** In the order in which they start. */
+  readonly components: readonly Component[];
+  /** `host:port` of the HTTP server, once it has started. */
+  readonly address: string;
+  readonly readiness: () => Readiness;
+}
+
+/** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
+export function createQueryApi(settings: QueryApiSettings, deps: QueryApiDeps): QueryApi {
+  const { clock, onFatal } = deps;
+  const instanceId = settings.instanceId ?? `${hostname()}-query-api`;
+  const logger = deps.logger.child({ instance: instanceId });
+  const kafka = kafkaOptionsOf({ ...settings, instanceId }, deps.env, logger, clock);
+  const { topicPrefix, slots } = settings;
+  const common = { kafka, clock, logger, onFatal };
+  const metrics = createMetrics();
+  collectProcessMetrics(metrics);
+  const ownMetrics = createQueryApiMetrics(metrics, {
+    leaves: () => replica.store.size,
+    stalenessMs: () => replica.worstStalenessMs(),
+    slotsCaughtUp: () => replica.slotsCaughtUp(),
+  });
+  const replica = new Replica({ ...common, topic: topicOf(topicPrefix, 'state'), slots, metrics: ownMetrics });
+  const tables = new Tables({ ...common, topicPrefix, slots });
+  const producer = new Producer({ kafka });
+  const setup = new KafkaSetup({ settings, kafka, producer, env: deps.env, clock, logger });
+  const desired = new DesiredState({
+    devices: tables.devices,
+    profiles: tables.profiles,
+    sender: producer,
+    framePrefix: (topic, message) => setup.schemas.framePrefix(topic, message),
+    topics: { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') },
+    slots,
+    writeTimeoutMs: settings.writeTimeoutMs,
+    clock,
+    logger,
+    metrics: ownMetrics,
+  });
+  const context: ApiContext = { instanceId, slots, limits: settings, clock, tables, state: replica, desired };
+  const readiness = (): Readiness => readinessNow(settings, tables, replica);
+  const health = { kafkaOk: () => replica.kafkaOk, worstStalenessMs: () => replica.worstStalenessMs() };
+  const routes = routesOf({ context, health, metrics, readiness, schemaRecords: () => tables.schemas.values() });
+  const server = new ApiServer({
+    listen: settings.httpListen,
+    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    routes,
+    limits: settings,
+    clock,
+    logger,
+    metrics: ownMetrics,
+  });
+  const record = new InstanceRecord({
+    ...common,
+    producer,
+    setup,
+    topicPrefix,
+    instanceId,
+    zone: settings.zone,
+    version: deps.version,
+    http: () => server.address,
+    random: deps.random,
+  });
+  return {
+    components: [server, producer, setup, new SideBySide('tables and state', [tables, replica, record])],
+    get address() {
+      return server.address;
+    },
+    readiness,
+  };
+}
+
+function readinessNow(settings: QueryApiSettings, tables: Tables, replica: Replica): Readiness {
+  return readinessOf({
+    tablesLoaded: tables.loaded,
+    kafkaOk: replica.kafkaOk,
+    slots: Array.from({ length: settings.slots }, (_, slot) => replica.freshness(slot)),
+    readyStalenessMs: settings.readyStalenessMs,
+  });
+}
+
+/** A server that only this machine reaches is not to be advertised under the machine's name. */
+function defaultHost(listen: string): string {
+  const address = parseListenAddress(listen);
+  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
+}

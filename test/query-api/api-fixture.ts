@@ -1,0 +1,260 @@
+/**
+ * A query-api without Kafka for tests of its HTTP side: the real server, routes, store, progress and desired state, over
+ * a topic in memory. What reading and writing a real log adds is tested in test/integration/query-api.test.ts.
+ */
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { silentLogger } from '../../core/logger.ts';
+import { createMetrics } from '../../core/metrics.ts';
+import { deviceCodec, type Device } from '../../schemas/device.ts';
+import { decodeFrame, framePrefix } from '../../schemas/frame.ts';
+import { type Instance } from '../../schemas/instance.ts';
+import { type Position } from '../../schemas/position.ts';
+import { profileCodec, type Profile } from '../../schemas/profile.ts';
+import { type Slot, slotOf } from '../../schemas/slot.ts';
+import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
+import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
+import { type ApiContext } from '../../query-api/api-context.ts';
+import { DeletedNames } from '../../query-api/deleted-names.ts';
+import { DesiredState, type RecordSender, type WritableRows } from '../../query-api/desired-state.ts';
+import { createQueryApiMetrics } from '../../query-api/metrics.ts';
+import { type OwnershipRow } from '../../query-api/ownership-row.ts';
+import { readinessOf } from '../../query-api/readiness.ts';
+import { type StateView } from '../../query-api/replica.ts';
+import { routesOf } from '../../query-api/routes/all.ts';
+import { type SlotFreshness } from '../../query-api/select.ts';
+import { ApiServer } from '../../query-api/server.ts';
+import { Sightings } from '../../query-api/sightings.ts';
+import { SlotProgress } from '../../query-api/slot-progress.ts';
+import { MapStore } from '../../query-api/store.ts';
+
+export const slots = 4;
+export const epoch = 1_700_000_000_005n;
+
+/** The machine's timers, with clocks that a test can push forward. */
+export function pushedClock(): Clock & { push(ms: number): void } {
+  let pushedMs = 0;
+  return {
+    ...systemClock,
+    nowMs: () => systemClock.nowMs() + pushedMs,
+    nowNs: () => systemClock.nowNs() + BigInt(pushedMs) * 1_000_000n,
+    monotonicMs: () => systemClock.monotonicMs() + pushedMs,
+    push: (ms) => (pushedMs += ms),
+  };
+}
+
+/** A compacted topic and the table that follows it; `visible` false: records are durable and not read back. */
+export class MemoryTopic<V> implements WritableRows<V>, RecordSender {
+  readonly sent: { topic: string; partition: number; key: string; value: Buffer | null }[] = [];
+  readonly rows = new Map<string, V>();
+  visible = true;
+  failure: Error | undefined;
+  readonly decode: (message: Buffer) => V;
+  onDelete: (key: string) => void = () => undefined;
+
+  constructor(decode: (message: Buffer) => V) {
+    this.decode = decode;
+  }
+
+  get size(): number {
+    return this.rows.size;
+  }
+
+  get(key: string): V | undefined {
+    return this.rows.get(key);
+  }
+
+  entries(): Iterable<readonly [string, V]> {
+    return this.rows.entries();
+  }
+
+  async send(
+    topic: string,
+    partition: number,
+    records: readonly { key: Buffer; value: Buffer | null }[],
+  ): Promise<bigint> {
+    if (this.failure !== undefined) throw this.failure;
+    const first = BigInt(this.sent.length);
+    for (const { key, value } of records) {
+      this.sent.push({ topic, partition, key: key.toString(), value });
+      if (!this.visible) continue;
+      if (value !== null) this.rows.set(key.toString(), this.decode(decodeFrame(value).message));
+      else if (this.rows.delete(key.toString())) this.onDelete(key.toString());
+    }
+    return first;
+  }
+
+  waitFor(_partition: number, offset: bigint, signal: AbortSignal): Promise<void> {
+    if (this.visible && offset < BigInt(this.sent.length)) return Promise.resolve();
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  }
+}
+
+export class MemoryState implements StateView {
+  readonly store = new MapStore();
+  readonly progress = Array.from({ length: slots }, (_, slot) => new SlotProgress(slot));
+  readonly clock: Clock;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Every slot read to its end, with a live marker. */
+  load(): void {
+    for (const progress of this.progress) {
+      progress.loaded(this.clock.monotonicMs());
+      this.mark(progress.slot, 1n);
+    }
+  }
+
+  mark(slot: Slot, seq: bigint, lagMs = 0): void {
+    const at = { epoch, seq, lagMs, writtenAtMs: this.clock.nowMs() };
+    this.progress[slot]?.marker(at, this.clock.monotonicMs(), true);
+  }
+
+  freshness(slot: Slot): SlotFreshness {
+    return this.progress[slot]!.freshness(this.clock.monotonicMs(), this.clock.nowMs());
+  }
+
+  complete(slot: Slot): Position | null {
+    return this.progress[slot]!.complete;
+  }
+
+  async reached(positions: readonly Position[], waitMs: number, signal: AbortSignal): Promise<boolean> {
+    const untilMs = systemClock.monotonicMs() + waitMs;
+    for (;;) {
+      if (positions.every((position) => this.progress[position.slot]!.reached(position))) return true;
+      if (systemClock.monotonicMs() >= untilMs) return false;
+      await systemClock.sleep(5, signal);
+    }
+  }
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The JSON body. */
+  readonly body: { readonly [name: string]: unknown; readonly data: Record<string, unknown> };
+}
+
+export async function startApi(overrides: Partial<ApiContext['limits']> & { writeTimeoutMs?: number } = {}) {
+  const clock = pushedClock();
+  const devices = new MemoryTopic<Device>((message) => deviceCodec.decode(message));
+  const profiles = new MemoryTopic<Profile>((message) => profileCodec.decode(message));
+  const status = new Map<string, DeviceStatus>();
+  const ownership = new Map<string, OwnershipRow>();
+  const instances = new Map<string, Instance>();
+  const deletedDevices = new DeletedNames();
+  devices.onDelete = (name) => deletedDevices.changed(name, false);
+  const sightings = new Sightings(clock);
+  const tables = { loaded: true, devices, profiles, status, ownership, instances, deletedDevices, sightings };
+  const state = new MemoryState(clock);
+  state.load();
+  const metrics = createMetrics();
+  const ownMetrics = createQueryApiMetrics(metrics, {
+    leaves: () => state.store.size,
+    stalenessMs: () => 0,
+    slotsCaughtUp: () => slots,
+  });
+  const desired = new DesiredState({
+    devices,
+    profiles,
+    sender: { send: (topic, ...rest) => (topic === 'devices' ? devices : profiles).send(topic, ...rest) },
+    framePrefix: () => framePrefix(7),
+    topics: { devices: 'devices', profiles: 'profiles' },
+    slots,
+    writeTimeoutMs: overrides.writeTimeoutMs ?? 200,
+    clock,
+    logger: silentLogger,
+    metrics: ownMetrics,
+  });
+  const limits = {
+    maxBodyBytes: 65_536,
+    maxUrlBytes: 4_096,
+    maxLeaves: 1_000,
+    maxPathElements: 16,
+    maxPaths: 4,
+    maxWaitMs: 5_000,
+    ...overrides,
+  };
+  const context: ApiContext = { instanceId: 'query-1', slots, limits, clock, tables, state, desired };
+  const facts = { tablesLoaded: true, kafkaOk: true };
+  const readiness = () =>
+    readinessOf({
+      ...facts,
+      slots: state.progress.map(({ slot }) => state.freshness(slot)),
+      readyStalenessMs: 10_000,
+    });
+  const server = new ApiServer({
+    listen: '127.0.0.1:0',
+    advertisedHost: '127.0.0.1',
+    routes: routesOf({
+      context,
+      health: { kafkaOk: () => facts.kafkaOk, worstStalenessMs: () => 12 },
+      metrics,
+      readiness,
+      schemaRecords: () => [
+        { subject: 's', id: 5, schemaType: 'PROTOBUF', schema: 'message', references: [], registeredAt: 1 },
+      ],
+    }),
+    limits,
+    clock,
+    logger: silentLogger,
+    metrics: ownMetrics,
+  });
+  await server.start();
+  const ask = async (path: string, init: RequestInit = {}): Promise<Reply> => {
+    const response = await fetch(`http://${server.address}${path}`, init);
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: (isJson ? JSON.parse(text) : {}) as Reply['body'],
+    };
+  };
+  const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Reply> =>
+    ask(path, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } });
+  const addDevice = async (name: string, more: object = {}): Promise<void> => {
+    const reply = await send('PUT', `/api/v1/devices/${name}`, {
+      addresses: ['192.0.2.1:9339'],
+      plaintext: true,
+      ...more,
+    });
+    if (reply.status !== 201) throw new Error(reply.text);
+  };
+  let seq = 1n;
+  const addLeaf = (
+    device: string,
+    path: string,
+    value: TypedValue,
+    timestampNs = clock.nowNs(),
+    origin = 'openconfig',
+  ): void => {
+    seq += 1n;
+    const slot = slotOf(device, slots);
+    const at = { epoch, seq, receivedAtNs: clock.nowNs() };
+    state.store.apply(slot, device, `${origin}:${path}`, { value: encodeTypedValue(value), timestampNs }, at);
+    state.progress[slot]!.record(epoch, seq);
+  };
+  const setStatus = (device: string, deviceState: DeviceState, instance = 'ingest-1'): void => {
+    status.set(device, {
+      device,
+      state: deviceState,
+      sinceNs: 1_795_246_383_702_000_001n,
+      instance,
+      address: '192.0.2.1:9339',
+      code: '',
+      detail: '',
+      retryAtNs: 0n,
+      gnmiVersion: '0.8.0',
+      encodings: [],
+      models: [],
+      gaps: 0n,
+    });
+  };
+  return { server, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
+}
+
+export type Api = Awaited<ReturnType<typeof startApi>>;
