@@ -5,6 +5,7 @@
  * R2. 64-bit integers come out as bigint, exactly.
  * R3. Unknown fields are skipped, groups included (N17); a nested message cannot reach beyond its own length.
  */
+import { cachedName } from './name-cache.ts';
 
 /** Bytes that are not the protobuf message they should be. */
 export class MessageMalformed extends Error {
@@ -111,6 +112,8 @@ export class WireReader {
   string(): string {
     const length = this.uint32();
     const start = this.take(length);
+    const name = cachedName(this.bytes, start, start + length);
+    if (name !== undefined) return name;
     const text = this.bytes.toString('utf8', start, start + length);
     if (text.includes('\ufffd') && Buffer.from(text, 'utf8').compare(this.bytes, start, start + length) !== 0) {
       this.invalidStrings++;
