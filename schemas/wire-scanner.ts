@@ -1,7 +1,7 @@
 /**
  * What ingest must know of a device's message, read from its bytes in place: kind, counts, time.
  *
- * Hot path: no object, string or closure per update or message; guarded by `bench/wire-scanner.ts`. The obvious
+ * Hot path: no object, string or closure per update or message. The obvious
  * implementation is `decodeDeviceMessage`, and tests run both on the same bytes.
  *
  * Z1. Nothing outside [start, end) is read, and every step moves on: hostile bytes end as `malformed`, never as an
