@@ -51,9 +51,9 @@ export const setting = {
   list: (value: readonly string[], doc: string) =>
     define<readonly string[]>(z.preprocess(asList, z.array(z.string().min(1))), value, doc),
   choice: <const C extends string>(choices: readonly [C, ...C[]], value: NoInfer<C>, doc: string) =>
-    define<C>(z.enum(choices) as unknown as z.ZodType<C>, value, doc),
+    define<C>(z.enum(choices), value, doc),
   optionalChoice: <const C extends string>(choices: readonly [C, ...C[]], doc: string) =>
-    define<C | undefined>((z.enum(choices) as unknown as z.ZodType<C>).optional(), undefined, doc),
+    define<C | undefined>(z.enum(choices).optional(), undefined, doc),
   /** `host:port`, `:port` (all addresses) or `[::1]:port`; port 0 takes a free one. */
   listen: (value: string, doc: string) =>
     define(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):\d{1,5}$/, 'expected host:port or :port'), value, doc),

@@ -9,6 +9,7 @@ export interface IngestMetrics {
   readonly tally: { messages: number; messageBytes: number; updates: number; deletes: number };
   readonly messagesFlawed: Counter<'reason'>;
   readonly messagesDiscarded: Counter<'reason'>;
+  readonly bytesDiscarded: Counter;
   readonly markers: Counter<'kind'>;
   readonly dials: Counter;
   readonly sessionsEnded: Counter<'outcome'>;
@@ -55,8 +56,12 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges): I
     ),
     messagesDiscarded: labelled(
       'messages_discarded_total',
-      'records given up before Kafka had them; readers see a new owner or a gap marker',
+      'messages that Kafka refused for good; a gap marker stands in their place',
       'reason',
+    ),
+    bytesDiscarded: counter(
+      'discarded_bytes_total',
+      'bytes of messages that Kafka had not acknowledged when their slot was lost; their devices get a gap marker',
     ),
     markers: labelled('markers_total', 'markers appended to telemetry, by kind', 'kind'),
     dials: counter('dials_total', 'attempts to connect to a device'),

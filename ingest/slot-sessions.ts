@@ -1,4 +1,4 @@
-import { type DeviceState, type DeviceStatus } from '../schemas/status.ts';
+import { type DeviceState } from '../schemas/status.ts';
 import { type DeviceCatalogue } from './device-catalogue.ts';
 import { type CloseReason } from './session.ts';
 import { type SlotAccount } from './session-credit.ts';
@@ -23,8 +23,13 @@ export interface SlotSessionsOptions {
   readonly lostSinceNs: ReadonlyMap<string, bigint>;
 }
 
+/** What of a status record matters to the next owner. */
+export interface KnownStatus {
+  readonly gaps: bigint;
+}
+
 export interface StatusSource {
-  get(device: string): DeviceStatus | undefined;
+  get(device: string): KnownStatus | undefined;
   devices(): Iterable<string>;
 }
 

@@ -1,7 +1,11 @@
 /** Bytes of a request in Kafka's non-flexible encoding: big-endian integers, length-prefixed strings, bytes and arrays. */
 export class RequestBody {
-  #bytes = Buffer.allocUnsafe(512);
+  #bytes: Buffer;
   #length = 0;
+
+  constructor(capacity = 512) {
+    this.#bytes = Buffer.allocUnsafe(capacity);
+  }
 
   int8(value: number): this {
     this.#reserve(1);

@@ -220,6 +220,7 @@ export async function startApi(overrides: Partial<ApiContext['limits']> & { writ
     const reply = await send('PUT', `/api/v1/devices/${name}`, {
       addresses: ['192.0.2.1:9339'],
       plaintext: true,
+      subscriptions: [{ path: '/' }],
       ...more,
     });
     if (reply.status !== 201) throw new Error(reply.text);

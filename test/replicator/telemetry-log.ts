@@ -53,17 +53,19 @@ export interface RecordOptions {
   readonly offset: bigint;
   readonly receivedAtNs: bigint;
   readonly rpc?: number;
+  readonly slot?: number;
   readonly value: Buffer;
 }
 
 export function telemetryRecord(options: RecordOptions): LogRecord {
   const { kind, device, epoch, seq, offset, receivedAtNs, rpc = 0, value } = options;
+  const position = { slot: options.slot ?? slot, epoch, seq };
   return {
     offset,
     timestampMs: Number(receivedAtNs / 1_000_000n),
     key: Buffer.from(device),
     value,
-    header: encodeHeader({ kind, slot, rpc, epoch, seq, receivedAtNs }),
+    header: encodeHeader({ ...position, kind, rpc, receivedAtNs }),
   };
 }
 
@@ -72,11 +74,13 @@ export class TelemetryLog {
   readonly records: LogRecord[] = [];
   /** Unix ns of the last record's receipt; tests move it on. */
   receivedAtNs = 1_000_000_000n;
+  readonly #slot: number;
   #epoch: bigint;
   #seq = 0n;
 
-  constructor(epoch = 100n) {
+  constructor(epoch = 100n, ofSlot = slot) {
     this.#epoch = epoch;
+    this.#slot = ofSlot;
   }
 
   say(device: string, said: Said, rpc = 0): this {
@@ -101,7 +105,11 @@ export class TelemetryLog {
   owner(): this {
     this.#epoch += 1n;
     this.#seq = 0n;
-    return this.marker('owner', `slot/${slot}`);
+    return this.marker('owner', `slot/${this.#slot}`);
+  }
+
+  get last(): { readonly epoch: bigint; readonly seq: bigint } {
+    return { epoch: this.#epoch, seq: this.#seq };
   }
 
   /** Records that never arrived. */
@@ -115,7 +123,7 @@ export class TelemetryLog {
     this.receivedAtNs += 1_000_000n;
     const { receivedAtNs } = this;
     const offset = BigInt(this.records.length);
-    const position = { epoch: this.#epoch, seq: this.#seq };
+    const position = { slot: this.#slot, epoch: this.#epoch, seq: this.#seq };
     this.records.push(telemetryRecord({ kind, device, ...position, offset, receivedAtNs, rpc, value }));
     return this;
   }

@@ -9,7 +9,8 @@ import {
 } from '@grpc/grpc-js';
 import { gnmi, type SubscribeRequest, type SubscribeResponse } from '../../schemas/gnmi.ts';
 import { type Init } from '../../schemas/message-codec.ts';
-import { formatPath, parsePath, type Path } from '../../schemas/path.ts';
+import { compilePattern } from '../../schemas/path-pattern.ts';
+import { formatPath, parsePath, type Path, rootPath } from '../../schemas/path.ts';
 import { decodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 
 /**
@@ -143,10 +144,10 @@ export class Subscriber {
   #apply({ update: notification }: SubscribeResponse): void {
     if (notification === undefined) return;
     const { prefix, timestamp } = notification;
-    const gone = notification.delete.map((path) => joined(prefix, path));
-    if (notification.atomic) gone.push(joined(prefix, { origin: '', target: '', elems: [] }));
-    for (const root of gone) {
-      for (const path of this.leaves.keys()) if (path === root || path.startsWith(`${root}/`)) this.leaves.delete(path);
+    const gone = notification.delete.map((path) => joinedPath(prefix, path));
+    if (notification.atomic) gone.push(joinedPath(prefix, rootPath));
+    for (const pattern of gone.map(compilePattern)) {
+      for (const leaf of this.leaves.keys()) if (pattern.matches(parsePath(leaf).elems)) this.leaves.delete(leaf);
     }
     for (const { path, val } of notification.update) {
       if (path === undefined || val === undefined) continue;
@@ -168,10 +169,12 @@ export class Subscriber {
 
 const sequencePath = 'openconfig:/simulator/state/sequence';
 
-function joined(prefix: Path | undefined, path: Path): string {
+function joinedPath(prefix: Path | undefined, path: Path): Path {
   const origin = [prefix?.origin, path.origin].find((one) => one !== undefined && one !== '') ?? 'openconfig';
-  return formatPath({ origin, target: '', elems: [...(prefix?.elems ?? []), ...path.elems] });
+  return { origin, target: '', elems: [...(prefix?.elems ?? []), ...path.elems] };
 }
+
+const joined = (prefix: Path | undefined, path: Path): string => formatPath(joinedPath(prefix, path));
 
 export const path = (text: string): Path => parsePath(text);
 
