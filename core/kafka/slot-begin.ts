@@ -1,3 +1,4 @@
+import { type SlotOwnership } from '../../schemas/ownership.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { raceAbort } from '../abort.ts';
 import { type SlotDriverOptions } from './slot-driver.ts';
@@ -35,7 +36,7 @@ export class SlotBegin<W extends SlotWriter> {
   }
 
   async #begin(run: SlotRun<W>, epoch: bigint, reason: number): Promise<void> {
-    const { host, log, worker, createWriter, clock } = this.#options;
+    const { host, worker, createWriter } = this.#options;
     const { slot, controller, before } = run;
     const { signal } = controller;
     const writer = createWriter(slot, epoch, {
@@ -51,19 +52,35 @@ export class SlotBegin<W extends SlotWriter> {
       applied: run.applied,
       reason: reasonOf(reason),
     };
+    run.begun = true;
+    const marked = host.begin(slot, writer, takeover, signal);
+    await raceAbort(Promise.all([marked, this.#writeHeld(run, writer, epoch, takeover)]), signal);
+  }
+
+  async #writeHeld(run: SlotRun<W>, writer: W, epoch: bigint, takeover: Takeover): Promise<void> {
+    const { log, worker, clock } = this.#options;
+    const { fromEpoch, fromSeq, reason } = takeover;
     const { topic, record } = log.recordOf({
-      slot,
+      slot: run.slot,
       holder: worker.self(),
       state: 'held',
       epoch,
       lastSeq: 0n,
       sinceNs: clock.nowNs(),
-      reason: takeover.reason,
-      fromEpoch: takeover.fromEpoch,
-      fromSeq: takeover.fromSeq,
+      reason,
+      fromEpoch,
+      fromSeq,
     });
-    run.begun = true;
-    const marked = host.begin(slot, writer, takeover, signal);
-    await raceAbort(Promise.all([marked, writer.append(topic, 0, [record]).acked]), signal);
+    await writer.append(topic, 0, [record]).acked;
+  }
+
+  /** The heal rule's: best effort, the writer's own trouble is told elsewhere. */
+  async rewriteHeld(writer: W, best: SlotOwnership): Promise<void> {
+    try {
+      const { topic, record } = this.#options.log.recordOf(best);
+      await writer.append(topic, 0, [record]).acked;
+    } catch (thrown) {
+      this.#options.logger.warn({ slot: best.slot, cause: messageOf(thrown) }, 'ownership record not written again');
+    }
   }
 }

@@ -137,8 +137,7 @@ export class SlotDriver<W extends SlotWriter> {
     const run = this.#runs.get(best.slot);
     if (best.state === 'released') void log.writeSlot(best).catch(() => undefined);
     else if (state?.kind === 'active' && state.epoch === best.epoch && run?.writer) {
-      const { topic, record } = log.recordOf(best);
-      run.writer.append(topic, 0, [record]).acked.catch(() => undefined);
+      void this.#begin.rewriteHeld(run.writer, best);
     }
   }
 
