@@ -35,10 +35,10 @@ async function serve<S extends Settings>(
   context: CliContext,
 ): Promise<ExitCode> {
   const { values } = settingsOf(service.settings, flags, context, allSettingNames);
-  const log = values as { logLevel?: LogLevel; logFormat?: LogFormat; instanceId?: string };
+  const log = values as { logLevel?: LogLevel; logFormat?: LogFormat };
   const logger = createLogger(
     { level: log.logLevel ?? 'info', format: log.logFormat ?? (context.isTerminal ? 'pretty' : 'json') },
-    { part: service.command, ...(log.instanceId === undefined ? {} : { instance: log.instanceId }) },
+    { part: service.command },
   );
   const stop = stopOnSignals(logger, () => context.exitNow(130));
   let fatal: Error | undefined;

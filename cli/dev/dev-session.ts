@@ -44,7 +44,7 @@ export class DevSession {
     for (const plan of parts) this.#launch(plan);
     this.#writeDevFile();
     const api = this.#api();
-    await this.#until(signal, 'query-api to be ready', async () => (await this.#get(`${api.base}/readyz`)).ok);
+    await this.#until(signal, 'query-api to be ready', () => isReady(`${api.base}/readyz`));
     if (this.#options.devices > 0) await this.#bringUpDevices(api, signal);
     this.#printReady(api, clock.monotonicMs() - startedAtMs);
   }
@@ -153,6 +153,7 @@ export class DevSession {
     let saidAtMs = beganAtMs;
     let problem = '';
     for (;;) {
+      problem = '';
       const holds = await check().catch((thrown: unknown) => {
         problem = messageOf(thrown);
         return false;
@@ -164,10 +165,6 @@ export class DevSession {
       }
       await clock.sleep(200, signal);
     }
-  }
-
-  async #get(url: string): Promise<Response> {
-    return fetch(url);
   }
 
   #printReady(api: ApiClient, tookMs: number): void {
@@ -191,4 +188,12 @@ export class DevSession {
     print('');
     print('stop with Ctrl-C (twice: at once); data are kept, `npm start -- --clean` begins anew');
   }
+}
+
+/** Throws with the reasons while a process is not ready. */
+async function isReady(url: string): Promise<boolean> {
+  const response = await fetch(url);
+  if (response.ok) return true;
+  const answer = (await response.json()) as { detail?: string; data?: { reasons?: readonly string[] } };
+  throw new Error((answer.data?.reasons ?? [answer.detail ?? `status ${response.status}`]).join('; '));
 }
