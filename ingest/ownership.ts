@@ -20,7 +20,6 @@ import { type SupervisorContext } from './supervisor.ts';
 export type IngestWriter = SlotLog & HostWriter;
 
 export interface IngestSlotsOptions {
-  readonly slots: number;
   readonly supervisor: SupervisorContext;
   readonly budget: UnackedBudget;
   readonly catalogue: DeviceCatalogue;
@@ -93,6 +92,11 @@ export class IngestSlots implements SlotHost<IngestWriter> {
     for (const shared of this.#options.catalogue.sharingAddress(name)) {
       this.#options.logger.warn(shared, 'address used by several devices: one of the records is probably wrong');
     }
+  }
+
+  /** Kafka refused a message of this device for good; a gap marker stands in its place. */
+  messageRefused(name: string, detail: string): void {
+    this.#sessionsOf(name)?.messageRefused(name, detail);
   }
 
   statusSeen(name: string): void {

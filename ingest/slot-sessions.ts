@@ -88,6 +88,10 @@ export class SlotSessions {
     added.start();
   }
 
+  messageRefused(name: string, detail: string): void {
+    this.#supervisors.get(name)?.messageRefused(detail);
+  }
+
   /** A status record of this slot was read. */
   statusSeen(name: string): void {
     const { catalogue, statuses, writer } = this.#options;

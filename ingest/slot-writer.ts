@@ -1,4 +1,5 @@
 import { type Clock } from '../core/clock.ts';
+import { HoldfastError } from '../core/errors.ts';
 import { encodeHeader, type RecordKind } from '../schemas/position.ts';
 import { emptyMarker, type Marker, markerCodec } from '../schemas/marker.ts';
 import { type DeviceStatus, deviceStatusCodec } from '../schemas/status.ts';
@@ -11,6 +12,7 @@ import { slotKey } from '../schemas/topics.ts';
  *
  * W1. A device's key is interned once per holding, and a message's bytes are handed on as they came.
  * W2. A status record carries the position of the last telemetry record before it.
+ * W3. Once the slot is lost the log takes nothing more; that is no error of a session, which is about to be dropped.
  */
 export interface AckListener {
   acked(bytes: number): void;
@@ -94,14 +96,22 @@ export class SlotWriter {
     const log = this.#log;
     return {
       data: (rpc, bytes, receivedAtNs, listener) => {
-        log.appendNumbered(
-          topics.telemetry,
-          { key, prefix: prefixes.data, value: bytes, kind: 'data', rpc, receivedAtNs },
-          listener,
-        );
+        try {
+          log.appendNumbered(
+            topics.telemetry,
+            { key, prefix: prefixes.data, value: bytes, kind: 'data', rpc, receivedAtNs },
+            listener,
+          );
+        } catch (thrown) {
+          unlessLost(thrown);
+        }
       },
       marker: (kind, fields) => {
-        this.#marker(key, name, kind, fields);
+        try {
+          this.#marker(key, name, kind, fields);
+        } catch (thrown) {
+          unlessLost(thrown);
+        }
       },
       status: (status) => this.#status(key, status),
     };
@@ -138,8 +148,18 @@ export class SlotWriter {
       receivedAtNs,
     });
     const timestampMs = Number(receivedAtNs / 1_000_000n);
-    this.#log.append(topics.status, this.slot, [{ key, value, header, timestampMs }]);
+    try {
+      this.#log.append(topics.status, this.slot, [{ key, value, header, timestampMs }]);
+    } catch (thrown) {
+      unlessLost(thrown);
+    }
   }
+}
+
+/** W3 */
+function unlessLost(thrown: unknown): void {
+  if (thrown instanceof HoldfastError && (thrown.code === 'LEASE_LOST' || thrown.code === 'FENCED')) return;
+  throw thrown;
 }
 
 /** One device's voice in the log of its slot. */

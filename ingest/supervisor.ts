@@ -141,6 +141,10 @@ export class Supervisor {
     return this.#session?.unackedSinceNs ?? null;
   }
 
+  messageRefused(detail: string): void {
+    if (!this.#stopped()) this.#status.gap('MESSAGE_TOO_LARGE', detail);
+  }
+
   /** Resolves when the last session is gone. */
   get done(): Promise<void> {
     return this.#done;

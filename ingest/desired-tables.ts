@@ -1,0 +1,115 @@
+import { type Clock } from '../core/clock.ts';
+import { type HoldfastError } from '../core/errors.ts';
+import { type KafkaOptions } from '../core/kafka/connection.ts';
+import { type LogRecord } from '../core/kafka/log-reader.ts';
+import { Table } from '../core/kafka/table.ts';
+import { type Component, startAll } from '../core/lifecycle.ts';
+import { type Logger } from '../core/logger.ts';
+import { type Device, deviceCodec } from '../schemas/device.ts';
+import { decodeFrame } from '../schemas/frame.ts';
+import { comparePositions, decodeHeader, type Position } from '../schemas/position.ts';
+import { type Profile, profileCodec } from '../schemas/profile.ts';
+import { deviceStatusCodec } from '../schemas/status.ts';
+import { topicOf } from '../schemas/topics.ts';
+import { DeviceCatalogue } from './device-catalogue.ts';
+import { type KnownStatus, type StatusSource } from './slot-sessions.ts';
+
+/**
+ * What ingest reads of Kafka: devices and profiles, which say what to collect, and the status records, which say what owners
+ * before us left behind. All slots are read: a device whose slot comes to us is known already.
+ */
+export interface DesiredTablesOptions {
+  readonly kafka: KafkaOptions;
+  readonly topicPrefix: string;
+  readonly slots: number;
+  readonly onDevice: (name: string) => void;
+  readonly onStatus: (name: string) => void;
+  readonly onFatal: (error: HoldfastError) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface StatusEntry extends KnownStatus {
+  readonly position: Position | null;
+}
+
+export class DesiredTables implements Component, StatusSource {
+  readonly name = 'desired tables';
+  readonly catalogue: DeviceCatalogue;
+  readonly #devices: Table<Device>;
+  readonly #profiles: Table<Profile>;
+  readonly #statuses: Table<StatusEntry>;
+  readonly #logger: Logger;
+  #stopAll: () => Promise<void> = () => Promise.resolve();
+  #loaded = false;
+
+  constructor(options: DesiredTablesOptions) {
+    const { topicPrefix, slots, onDevice, onStatus, kafka, clock, logger, onFatal } = options;
+    this.#logger = logger;
+    this.catalogue = new DeviceCatalogue({ slots, onChange: onDevice });
+    const common = { kafka, clock, logger, onFatal };
+    const bySlot = Array.from({ length: slots }, (_, slot) => slot);
+    this.#profiles = new Table<Profile>({
+      ...common,
+      topic: topicOf(topicPrefix, 'profiles'),
+      partitions: [0],
+      decode: (_name, record) => profileCodec.decode(messageOf(record)),
+      onChange: (name, profile) => this.catalogue.setProfile(name, profile),
+    });
+    this.#devices = new Table<Device>({
+      ...common,
+      topic: topicOf(topicPrefix, 'devices'),
+      partitions: bySlot,
+      decode: (name, record) => ({ ...deviceCodec.decode(messageOf(record)), name }), // the key is the name
+      onChange: (name, device) => this.catalogue.setDevice(name, device),
+    });
+    this.#statuses = new Table<StatusEntry>({
+      ...common,
+      topic: topicOf(topicPrefix, 'status'),
+      partitions: bySlot,
+      decode: (_name, record) => ({
+        gaps: deviceStatusCodec.decode(messageOf(record)).gaps,
+        position: record.header === null ? null : decodeHeader(record.header),
+      }),
+      newer: isNewer,
+      onChange: (name, status) => {
+        if (status !== undefined) onStatus(name);
+      },
+    });
+  }
+
+  get caughtUp(): boolean {
+    return this.#loaded;
+  }
+
+  get kafkaOk(): boolean {
+    return this.#devices.kafkaOk && this.#profiles.kafkaOk;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    this.#stopAll = await startAll([this.#profiles, this.#devices, this.#statuses], this.#logger, signal);
+    this.#loaded = true;
+  }
+
+  stop(): Promise<void> {
+    return this.#stopAll();
+  }
+
+  get(device: string): KnownStatus | undefined {
+    return this.#statuses.get(device);
+  }
+
+  *devices(): IterableIterator<string> {
+    for (const [name] of this.#statuses.entries()) yield name;
+  }
+}
+
+/** After compaction a displaced owner's late record may stand behind the rightful one: the higher position wins. */
+function isNewer(candidate: StatusEntry, present: StatusEntry): boolean {
+  if (candidate.position === null || present.position === null) return true;
+  return comparePositions(candidate.position, present.position) >= 0;
+}
+
+function messageOf(record: LogRecord): Buffer {
+  return decodeFrame(record.value ?? Buffer.alloc(0)).message;
+}

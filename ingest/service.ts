@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { AdminServer, type Readiness } from '../core/admin-server.ts';
+import { type Clock } from '../core/clock.ts';
+import { kafkaOptionsOf } from '../core/kafka/connection.ts';
+import { lockTimersOf } from '../core/kafka/lock-timers.ts';
+import { Producer } from '../core/kafka/producer.ts';
+import { type Component } from '../core/lifecycle.ts';
+import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
+import { type Logger } from '../core/logger.ts';
+import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
+import { type Random } from '../core/random.ts';
+import { Collecting } from './collecting.ts';
+import { type IngestSettings } from './config.ts';
+
+/**
+ * The ingest process: holds slots, keeps one gNMI session per device of its slots, publishes what the devices said.
+ *
+ *   device ─ transport ─ session ─ slot-writer ─ fenced writer ─▶ telemetry, status
+ *
+ *   collecting.ts            everything that needs Kafka to be there, in order
+ *   ownership.ts             what the lock does with a slot
+ *   slot-sessions.ts         the devices of a held slot; desired-tables.ts and device-catalogue.ts say which
+ *   supervisor.ts            what follows when a session ended
+ *   session.ts               one cycle with a device; session-credit.ts and session-watch.ts bound it
+ *   subscription-plan.ts     which RPCs it takes (pure)
+ *   transport.ts             what a session needs of gRPC; grpc-transport.ts is the one there is
+ */
+export interface IngestDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  /** Called when a component dies: the process ends. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface Ingest {
+  /** In the order in which they start. */
+  readonly components: readonly Component[];
+  /** `host:port` of /metrics and the health routes, once started. */
+  readonly address: string;
+  readonly readiness: () => Readiness;
+}
+
+/** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
+export function createIngest(settings: IngestSettings, deps: IngestDeps): Ingest {
+  const { clock } = deps;
+  const instanceId = settings.instanceId ?? `${hostname()}-ingest`;
+  const logger = deps.logger.child({ instance: instanceId });
+  const kafka = kafkaOptionsOf({ ...settings, instanceId }, deps.env, logger, clock);
+  const metrics = createMetrics();
+  collectProcessMetrics(metrics);
+  const producer = new Producer({ kafka });
+  const collecting = new Collecting({
+    ...deps,
+    settings,
+    instanceId,
+    incarnation: randomUUID(),
+    kafka,
+    timers: lockTimersOf(settings),
+    producer,
+    registry: metrics.registry,
+    http: () => admin.address,
+    logger,
+  });
+  const readiness = (): Readiness => collecting.readiness();
+  const admin = new AdminServer({
+    listen: settings.httpListen,
+    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    metrics,
+    readiness,
+    logger,
+  });
+  return {
+    components: [admin, producer, collecting],
+    get address() {
+      return admin.address;
+    },
+    readiness,
+  };
+}
+
+/** A server that only this machine reaches is not to be advertised under the machine's name. */
+function defaultHost(listen: string): string {
+  const address = parseListenAddress(listen);
+  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
+}
