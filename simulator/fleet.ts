@@ -87,7 +87,10 @@ export class Fleet implements Component {
   /** Devices listen when it resolves. Throws `LISTEN_IN_USE`. */
   async start(): Promise<void> {
     const security = (await this.#security?.()) ?? null;
-    await Promise.all(this.devices.map((device) => device.start(security)));
+    // All of them are waited for, so that a port in use leaves nothing half open behind `stop`.
+    const starts = await Promise.allSettled(this.devices.map((device) => device.start(security)));
+    const failed = starts.find((start) => start.status === 'rejected');
+    if (failed !== undefined) throw failed.reason as Error;
     if (!isLoopback({ host: this.#host, port: 0 })) warnUnauthenticated(this.#logger, this.#host);
     this.#metrics.devices.set(this.devices.length);
     this.#spread();
