@@ -15,6 +15,7 @@ import { deviceIdentity } from './leaf-value.ts';
 import { type SimulatorMetrics } from './metrics.ts';
 import { type Model } from './model.ts';
 import { encodeErrorResponse, encodeHugeMessage, malformedMessage } from './notification-encoder.ts';
+import { type OutboxBounds } from './outbox.ts';
 import { type Refusal } from './subscribe-plan.ts';
 import { SubscriberHub } from './subscriber-hub.ts';
 import { type SubscriptionStream } from './subscription-stream.ts';
@@ -35,6 +36,8 @@ export interface DeviceOptions {
   /** Updates per tick, the sequence included. */
   readonly updates: number;
   readonly sampleIntervalMsMin: number;
+  /** What may wait for one reader; for tests. */
+  readonly outboxBounds?: OutboxBounds;
   readonly clock: Clock;
   readonly metrics: SimulatorMetrics;
   readonly logger: Logger;
@@ -47,8 +50,8 @@ export interface DeviceSecurity {
 }
 
 const containerEvery = 50; // ticks between generations of an atomic container
-/** A reader that is this far behind has stopped reading: ten minutes of ticks at five a second, or two big messages. */
-const outboxBounds = { messages: 3000, bytes: 48 * 1024 * 1024 };
+/** A reader that is this far behind has stopped reading: five minutes of ten ticks a second, or two big messages. */
+const outboxBoundsDefault: OutboxBounds = { messages: 3000, bytes: 48 * 1024 * 1024 };
 
 export class SimulatedDevice {
   readonly name: string;
@@ -218,7 +221,7 @@ export class SimulatedDevice {
       tree: this.tree,
       hub: this.#hub,
       clock,
-      bounds: outboxBounds,
+      bounds: this.#options.outboxBounds ?? outboxBoundsDefault,
       get answering() {
         return !conditions.stalled;
       },
