@@ -207,27 +207,31 @@ export class ProduceDispatcher implements Component {
   }
 
   #sendFrom(node: number, lane: Lane, sources: readonly ProduceSource[]): void {
-    const parts: Part[] = [];
+    const parts = new Map<string, Part>();
     let size = 0;
     for (const source of sources) {
       if (size >= (this.#options.requestBytesMax ?? 4_194_304)) {
         this.#pumpAfter(0);
         break;
       }
+      // Writers of several slots share `ownership`-0, and a request has room for one batch of a partition.
+      if (parts.has(keyOf(source))) {
+        this.#pumpAfter(0);
+        continue;
+      }
       this.#ready.delete(source);
       const batch = source.take(); // P1; a source with more says `ready` again from inside
       if (batch === null) continue;
       const { topic, partition } = source;
-      parts.push({ topic, partition, bytes: batch.bytes, batch });
+      parts.set(keyOf(source), { topic, partition, bytes: batch.bytes, batch });
       size += batch.bytes.length;
     }
-    if (parts.length === 0) return;
+    if (parts.size === 0) return;
     this.counters.requests += 1;
-    this.counters.batches += parts.length;
+    this.counters.batches += parts.size;
     this.counters.bytes += size;
     lane.inFlight += 1;
-    const body = encodeProduce(parts, this.#requestTimeoutMs);
-    void this.#send(node, lane, body, new Map(parts.map((part) => [keyOf(part), part])));
+    void this.#send(node, lane, encodeProduce([...parts.values()], this.#requestTimeoutMs), parts);
   }
 
   /** Never rejects: whatever happens, each batch is answered or lost (P2). */
