@@ -26,7 +26,7 @@ const refuse = (message: string): never => {
 /** What gRPC metadata and HTTP/2 header values can carry: printable ASCII, no blank at either end. */
 function checkHeaderValue(field: string, value: string): string {
   if (value === '') return refuse(`${field} is empty (T9): write it, or leave credentials out`);
-  const at = [...value].findIndex((character) => !/[ -~]/.test(character));
+  const at = value.search(/[^ -~]/);
   if (at >= 0) {
     const what = /[\r\n]/.test(value) ? 'a line end' : 'a character outside printable ASCII';
     return refuse(`${field} holds ${what} at character ${at + 1}, which gRPC cannot send: correct the secret`);

@@ -1,7 +1,7 @@
 import { Channel, Metadata, type ChannelInterface, type StatusObject, status } from '@grpc/grpc-js';
 import { HoldfastError } from '../core/errors.ts';
 import { DeviceSocket } from './device-socket.ts';
-import { classifyRpcFailure, classifyTlsFailure, grpcUnimplemented } from './rpc-failure.ts';
+import { classifyRpcFailure, classifyTlsFailure } from './rpc-failure.ts';
 import {
   type CapabilitiesAnswer,
   type DeviceConnection,
@@ -50,7 +50,7 @@ class GrpcConnection implements DeviceConnection {
         },
         onStatus: (end) => {
           if (end.code === status.OK && bytes !== null) resolve({ kind: 'answered', bytes });
-          else if (end.code === status.OK || end.code === grpcUnimplemented) resolve({ kind: 'unimplemented' });
+          else if (end.code === status.OK || end.code === status.UNIMPLEMENTED) resolve({ kind: 'unimplemented' });
           else resolve({ kind: 'failed', failure: this.#failureOf(end) });
         },
       });

@@ -16,7 +16,7 @@ const detailLengthMax = 500;
 
 /** One printable line of bounded length. */
 export function printable(text: string): string {
-  // eslint does not mind \p{…}; control and format characters of a device must not reach a terminal
+  // Control and format characters of a device must not reach a terminal.
   const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
   return line.length <= detailLengthMax ? line : `${line.slice(0, detailLengthMax)}…`;
 }
@@ -77,8 +77,6 @@ const grpc = {
   unavailable: 14,
   unauthenticated: 16,
 } as const;
-
-export const grpcUnimplemented: number = grpc.unimplemented;
 
 /** What a gRPC status other than OK means for the device. `details` is the status text, the device's or the client's own. */
 export function classifyRpcFailure(status: { readonly code: number; readonly details: string }): DeviceFailure {

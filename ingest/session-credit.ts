@@ -41,10 +41,13 @@ export class UnackedBudget {
     return new SlotAccount(this, this.#sessionBytesMax);
   }
 
-  /** Resolves when half of the budget is free: a session opened now will not be paused at once. */
+  /**
+   * Resolves when Kafka takes records again, as seen by the next ack, and half of the budget is free: a session opened then
+   * will not be paused at once. At once where nothing is on its way.
+   */
   room(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
-    if (this.#usedBytes <= this.#bytesMax / 2) return Promise.resolve();
+    if (this.#usedBytes === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#roomWaiters.delete(onRoom);

@@ -177,11 +177,17 @@ export class Session implements Watched {
     this.#connection = connection;
     const answer = await connection.capabilities();
     if (this.#hasEnded()) return;
-    if (answer.kind === 'failed') return this.#fail(answer.failure);
+    if (answer.kind === 'failed') {
+      this.#fail(answer.failure);
+      return;
+    }
     const offer = answer.kind === 'answered' ? decodeOffer(answer.bytes) : null;
     if (offer !== null) observer.onOffer(offer);
     const plan = this.#options.planRpcs(offer);
-    if (plan.kind === 'impossible') return this.#fail(plan.failure);
+    if (plan.kind === 'impossible') {
+      this.#fail(plan.failure);
+      return;
+    }
     this.#rpcs = plan.rpcs;
     this.#phase = 'subscribed';
     this.#startedAtMs = this.#lastMessageAtMs = clock.monotonicMs();

@@ -66,7 +66,10 @@ export class SlotSessions {
       else this.statusSeen(name);
       return;
     }
-    if (supervisor !== undefined) return supervisor.apply(config);
+    if (supervisor !== undefined) {
+      supervisor.apply(config);
+      return;
+    }
     const leaving = this.#leaving.get(name);
     if (leaving !== undefined) {
       void leaving.done.then(() => this.deviceChanged(name)); // K1

@@ -95,7 +95,10 @@ export class ScriptedDevice {
     this.metadata.push(call.metadata);
     const { capabilitiesStatus, encodings = ['JSON', 'PROTO'], mute } = this.options;
     if (mute === true) return;
-    if (capabilitiesStatus !== undefined) return done(capabilitiesStatus);
+    if (capabilitiesStatus !== undefined) {
+      done(capabilitiesStatus);
+      return;
+    }
     const supportedModels = [{ name: 'openconfig-interfaces', organization: 'OpenConfig', version: '3.0.0' }];
     done(
       null,
