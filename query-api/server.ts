@@ -46,6 +46,7 @@ export class ApiServer implements Component {
   readonly #server: Server;
   readonly #unexpectedLines = new RateLimited();
   #port = 0;
+  #stopping = false;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
@@ -71,6 +72,7 @@ export class ApiServer implements Component {
   }
 
   stop(): Promise<void> {
+    this.#stopping = true;
     if (!this.#server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#options.clock.after(stopGraceMs, () => this.#server.closeAllConnections());
@@ -157,7 +159,8 @@ export class ApiServer implements Component {
       remoteAddress: request.socket.remoteAddress ?? 'unknown',
       signal: gone.signal,
     };
-    send(response, await route.answer(asked));
+    const answer = await route.answer(asked);
+    this.#send(response, answer);
   }
 
   #answerError(): ErrorRequestHandler {
@@ -169,8 +172,13 @@ export class ApiServer implements Component {
       }
       const problem = problemOf(thrown);
       if (problem.unexpected) this.#logUnexpected(request.path, thrown);
-      send(response, problemAnswer(problem));
+      this.#send(response, problemAnswer(problem));
     };
+  }
+
+  #send(response: Response, answer: Answer): void {
+    if (this.#stopping) response.setHeader('Connection', 'close'); // else an idle client holds up the stop
+    send(response, answer);
   }
 
   #logUnexpected(path: string, thrown: unknown): void {

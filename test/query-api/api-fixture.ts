@@ -211,7 +211,7 @@ export async function startApi(overrides: Partial<ApiContext['limits']> & { writ
       status: response.status,
       headers: response.headers,
       text,
-      body: (isJson ? JSON.parse(text) : {}) as Reply['body'],
+      body: (isJson && text !== '' ? JSON.parse(text) : {}) as Reply['body'],
     };
   };
   const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Reply> =>

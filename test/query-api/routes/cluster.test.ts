@@ -1,0 +1,146 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type Instance } from '../../../schemas/instance.ts';
+import { type SlotOwnership } from '../../../schemas/ownership.ts';
+import { type Api, epoch, startApi } from '../api-fixture.ts';
+
+let api: Api;
+beforeEach(async () => {
+  api = await startApi();
+});
+afterEach(() => api.server.stop());
+
+function seeInstance(instance: string, role: string, more: Partial<Instance> = {}): void {
+  const record: Instance = {
+    instance,
+    role,
+    incarnation: 'i1',
+    http: '127.0.0.1:1',
+    gnmi: '',
+    zone: '',
+    version: '0.1.0',
+    startedAtNs: 1n,
+    draining: false,
+    load: 310,
+    slots: [],
+    ...more,
+  };
+  api.tables.instances.set(instance, record);
+  api.tables.sightings.changed(instance, true);
+}
+
+function own(slot: number, instance: string, more: Partial<SlotOwnership> = {}, key = `slot/${slot}`): void {
+  const holder = { instance, incarnation: 'i1', memberId: 'm', peer: '', zone: '' };
+  const record: SlotOwnership = {
+    slot,
+    holder,
+    state: 'held',
+    epoch,
+    lastSeq: 0n,
+    sinceNs: 77n,
+    reason: 'start',
+    fromEpoch: 0n,
+    fromSeq: 0n,
+    ...more,
+  };
+  api.tables.ownership.set(key, { kind: 'slot', slot: record });
+}
+
+test('ownership: plan, owner, standby, and the position that the holder reports', async () => {
+  own(0, 'ingest-1', { reason: 'crash' });
+  own(1, 'ingest-2', { state: 'released', lastSeq: 9n });
+  seeInstance('ingest-1', 'ingest', { slots: [{ slot: 0, epoch, seq: 41n, stalenessMs: 0 }] });
+  const member = (instance: string) => ({ instance, incarnation: 'i1', memberId: 'm', peer: '', zone: '' });
+  const planSlot = { owner: 1, standby: 2, prev: 0, prevEpoch: 0n, reason: 1 };
+  const plan = {
+    version: 2n ** 60n,
+    generation: 3,
+    members: [member('ingest-1'), member('ingest-2')],
+    slots: [planSlot],
+  };
+  api.tables.ownership.set('plan', { kind: 'plan', plan });
+  const { data } = (await api.ask('/api/v1/ownership')).body;
+  expect(data['plan']).toEqual({ version: '1152921504606846976', leader: null });
+  expect(data['slots']).toEqual([
+    {
+      slot: 0,
+      state: 'held',
+      owner: 'ingest-1',
+      standby: 'ingest-2',
+      epoch: `${epoch}`,
+      position: `0:${epoch}:41`,
+      since: '77',
+      reason: 'crash',
+    },
+    {
+      slot: 1,
+      state: 'released',
+      owner: null,
+      standby: null,
+      epoch: `${epoch}`,
+      position: `1:${epoch}:9`,
+      since: '77',
+      reason: 'start',
+    },
+    { slot: 2, state: 'unowned', owner: null, standby: null, epoch: null, position: null, since: null, reason: null },
+    { slot: 3, state: 'unowned', owner: null, standby: null, epoch: null, position: null, since: null, reason: null },
+  ]);
+});
+
+test('ownership of the replicators is asked for by name', async () => {
+  own(2, 'replicator-1', {}, 'state/2');
+  const slots = (await api.ask('/api/v1/ownership?group=replicator')).body.data['slots'] as { owner: string | null }[];
+  expect(slots.map((slot) => slot.owner)).toEqual([null, null, 'replicator-1', null]);
+  expect((await api.ask('/api/v1/ownership?group=other')).status).toBe(400);
+});
+
+test('instances are those seen within 5 s, by our clock', async () => {
+  seeInstance('ingest-1', 'ingest', { slots: [{ slot: 0, epoch, seq: 1n, stalenessMs: 0 }], zone: 'z1' });
+  api.clock.push(4_000);
+  seeInstance('query-1', 'query-api');
+  const list = (await api.ask('/api/v1/instances')).body.data['instances'] as Record<string, unknown>[];
+  expect(list).toMatchObject([
+    {
+      instance: 'ingest-1',
+      role: 'ingest',
+      http: '127.0.0.1:1',
+      gnmi: null,
+      zone: 'z1',
+      version: '0.1.0',
+      draining: false,
+      load: 0.31,
+      slots: 1,
+    },
+    { instance: 'query-1', zone: null, slots: 0 },
+  ]);
+  expect(list[0]!['seenMs']).toBeGreaterThanOrEqual(4_000);
+  api.clock.push(2_000);
+  const later = (await api.ask('/api/v1/instances')).body.data['instances'] as Record<string, unknown>[];
+  expect(later.map((instance) => instance['instance'])).toEqual(['query-1']);
+});
+
+test('cluster: a slot counts as held while its holder is there, in the life that claimed it', async () => {
+  for (let slot = 0; slot < 4; slot += 1) own(slot, slot < 3 ? 'ingest-1' : 'ingest-2');
+  seeInstance('ingest-1', 'ingest');
+  seeInstance('ingest-2', 'ingest', { incarnation: 'i2' });
+  await api.addDevice('a');
+  await api.addDevice('b');
+  api.setStatus('a', 'synced');
+  expect((await api.ask('/api/v1/cluster')).body.data).toEqual({
+    kafka: 'ok',
+    slots: { total: 4, held: 3 },
+    devices: { total: 2, synced: 1 },
+    instances: { ingest: 2 },
+    stalenessMs: 12,
+  });
+  api.facts.kafkaOk = false;
+  api.clock.push(6_000);
+  const away = (await api.ask('/api/v1/cluster')).body.data;
+  expect(away).toMatchObject({ kafka: 'unreachable', slots: { held: 0 }, instances: {} });
+});
+
+test('the owner of the one slot of an answer is named', async () => {
+  await api.addDevice('a');
+  for (let slot = 0; slot < 4; slot += 1) own(slot, 'ingest-1');
+  expect((await api.ask('/api/v1/devices/a/state')).headers.get('holdfast-owner')).toBe('ingest-1');
+  expect((await api.ask('/api/v1/state')).headers.get('holdfast-owner')).toBeNull();
+});
