@@ -43,11 +43,6 @@ export class PlainProducer {
     await this.#admin.deleteTopics({ topics: [topic] });
   }
 
-  /** Cuts the log off: `offset` becomes the earliest. */
-  async deleteRecords(topic: string, partition: number, offset: bigint): Promise<void> {
-    await this.#admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: `${offset}` }] });
-  }
-
   /** Resolves with the base offset. All records in one batch. */
   async send(topic: string, partition: number, records: readonly PlainRecord[], gzip = false): Promise<bigint> {
     const [metadata] = await this.#producer.send({
