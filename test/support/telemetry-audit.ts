@@ -40,6 +40,8 @@ export class TelemetryAudit {
   seqHoles = 0;
   readonly markers: SeenRecord[] = [];
   dataRecords = 0;
+  /** What was missing, in words. */
+  readonly holes: string[] = [];
   readonly #slots: number;
   readonly #topic: string;
   readonly #reader: LogReader;
@@ -76,6 +78,8 @@ export class TelemetryAudit {
   /** From now on sequence numbers are counted; what came before is forgotten. */
   beginWindow(): void {
     this.devices.clear();
+    this.holes.length = 0;
+    this.markers.length = 0;
     this.#windowOpen = true;
   }
 
@@ -151,6 +155,7 @@ export class TelemetryAudit {
     if (sequence === last) audit.repeated += 1;
     else if (sequence < last) audit.outOfOrder += 1;
     else {
+      if (sequence !== last + 1n) this.holes.push(`${device} ${last}..${sequence}`);
       audit.missing += sequence - last - 1n;
       audit.last = sequence;
     }
