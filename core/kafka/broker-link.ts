@@ -59,7 +59,7 @@ export class BrokerLink {
     const logger = clientLogger(options.logger);
     const openSocket = createSocketFactory();
     this.#pool = new ClientConnectionPool({
-      ...address,
+      ...(options.route?.(address) ?? address),
       ssl: options.tls === undefined ? null : { ...options.tls },
       sasl:
         options.sasl === undefined

@@ -26,6 +26,8 @@ export interface KafkaOptions {
   readonly clientId: string;
   readonly tls?: KafkaTls;
   readonly sasl?: KafkaSasl;
+  /** Where an advertised address is really reached, for links that can be cut. Default: as advertised. */
+  readonly route?: (address: { readonly host: string; readonly port: number }) => { host: string; port: number };
   readonly logger: Logger;
   readonly clock: Clock;
 }

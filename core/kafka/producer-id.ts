@@ -50,8 +50,9 @@ export class ProducerIds implements ProducerIdSource {
     const backoff = new Backoff(retryMs);
     for (;;) {
       signal.throwIfAborted();
+      const live = mayAsk();
       try {
-        if (mayAsk()) return await this.#ask(transactionalId, mayAsk);
+        if (live) return await this.#ask(transactionalId, mayAsk);
       } catch (thrown) {
         this.#coordinators.delete(transactionalId);
         const error = kafkaError(thrown);
