@@ -1,0 +1,23 @@
+import { Registry } from 'prom-client';
+import { createIngestMetrics } from '../../ingest/metrics.ts';
+
+test('what the data path tallies, and what the process holds, is read when somebody scrapes', async () => {
+  const registry = new Registry();
+  const metrics = createIngestMetrics(registry, {
+    sessionsByState: () => new Map([['synced', 3]]),
+    slotsHeld: () => 5,
+    unackedBytes: () => 77,
+  });
+  metrics.tally.messages += 4;
+  metrics.tally.messageBytes += 400;
+  const text = await registry.metrics();
+  for (const line of [
+    'holdfast_ingest_messages_total 4',
+    'holdfast_ingest_message_bytes_total 400',
+    'holdfast_ingest_sessions{state="synced"} 3',
+    'holdfast_ingest_slots 5',
+    'holdfast_ingest_unacked_bytes 77',
+  ])
+    expect(text).toContain(line);
+  expect(await registry.metrics()).toContain('holdfast_ingest_messages_total 4'); // a second scrape counts nothing twice
+});
