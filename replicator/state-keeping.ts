@@ -165,7 +165,10 @@ export class StateKeeping implements Component {
     const ids: Component = {
       name: 'producer ids',
       start: () => Promise.resolve(),
-      stop: () => Promise.resolve(producerIds.destroy()),
+      stop: () => {
+        producerIds.destroy();
+        return Promise.resolve();
+      },
     };
     const components = [facts, dispatcher, ids, state, telemetry, reporter, host, member];
     return { components, host, member, dispatcher, telemetry };
