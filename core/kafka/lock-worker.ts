@@ -120,6 +120,7 @@ export class LockWorker<W extends SlotWriter> {
       this.#dispatch({ kind: 'drain' });
     }
     await this.#exited.promise;
+    this.#timers.get('drain')?.cancel();
     const leave = this.#membership.leaving;
     const late = new AbortController();
     const limit = clock.after(leaveMsMax, () => late.abort(new Error('LeaveGroup took too long')));

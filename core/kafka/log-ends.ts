@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { decodeHeader } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { type Clock } from '../clock.ts';
@@ -47,7 +48,9 @@ export class KafkaLogEnds implements LogEnds {
     for (const [slot, end] of ends) reader.assign(topic, slot, end - 1n);
     try {
       await reader.start(signal);
-      await Promise.all([...ends.keys()].map((slot) => reader.caughtUp(topic, slot, signal)));
+      const all = AbortSignal.any([signal]);
+      setMaxListeners(0, all); // one waiter per slot is no leak
+      await Promise.all([...ends.keys()].map((slot) => reader.caughtUp(topic, slot, all)));
     } finally {
       await reader.stop();
     }
