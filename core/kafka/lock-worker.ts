@@ -1,5 +1,6 @@
 import { type Member, type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { type Slot } from '../../schemas/slot.ts';
+import { RateLimited } from '../logger.ts';
 import { type Timer } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { raceAbort } from '../abort.ts';
@@ -50,6 +51,7 @@ export class LockWorker<W extends SlotWriter> {
   readonly #exited = deferred<undefined>();
   readonly #closedWaiters = new Set<() => void>();
   readonly #queue: WorkerEvent[] = [];
+  readonly #limited = new RateLimited();
   #state: WorkerState = { kind: 'unjoined' };
   #dispatching = false;
   #plan: Plan | null = null;
@@ -190,6 +192,11 @@ export class LockWorker<W extends SlotWriter> {
   #refused(kind: Refusal, lane: Lane, member: MemberRef, error: Error): void {
     const current = this.#membership.current();
     if (current === null || current.memberId !== member.memberId) return;
+    if (kind === 'lost' || kind === 'refused') {
+      const suppressed = this.#limited.pass(`${lane} ${error.name}`, this.#options.clock.monotonicMs());
+      const fields = { lane, cause: error.message, suppressed };
+      if (suppressed !== undefined) this.#options.logger.warn(fields, 'coordinator request failed, trying again');
+    }
     if (kind === 'lost') this.#dispatch({ kind: 'coordinator-lost', lane });
     else if (kind === 'fatal') this.#dispatch({ kind, error });
     else if (kind === 'unknown-member') this.#dispatch({ kind });
