@@ -198,7 +198,13 @@ export class FencedPartition implements ProduceSource {
     this.#wake();
     return {
       bytes: sealed.bytesOf(identity.producerId, identity.producerEpoch, sequence),
-      answered: (answer) => this.#answered(batch, answer),
+      answered: (answer) => {
+        try {
+          this.#answered(batch, answer);
+        } finally {
+          this.#settle(); // also when a listener throws
+        }
+      },
       lost: () => {
         this.#rewinding = true; // P2, P4
         this.#settle();
@@ -267,7 +273,6 @@ export class FencedPartition implements ProduceSource {
       this.#rewinding = true;
       this.#options.owner.fatal(toHoldfastError(kafkaErrorOfCode(code, `${this.topic}-${this.partition}`)));
     }
-    this.#settle();
   }
 
   #ack(batch: Pending): void {
@@ -287,8 +292,8 @@ export class FencedPartition implements ProduceSource {
     stake.parts -= 1;
     if (stake.parts > 0) return;
     this.#unackedBytes -= stake.bytes;
-    for (const [listener, bytes] of stake.listeners) listener.acked(bytes);
     stake.done.resolve(undefined);
+    for (const [listener, bytes] of stake.listeners) listener.acked(bytes);
   }
 
   /** After each answer or loss: once nothing is under way, begins again from the first unacked batch (P2). */

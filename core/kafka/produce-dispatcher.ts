@@ -1,5 +1,6 @@
 import { Backoff } from '../backoff.ts';
 import { type Clock, type Timer } from '../clock.ts';
+import { messageOf } from '../errors.ts';
 import { type Component } from '../lifecycle.ts';
 import { RateLimited, type Logger } from '../logger.ts';
 import { systemRandom, type Random } from '../random.ts';
@@ -245,7 +246,7 @@ export class ProduceDispatcher implements Component {
         const part = waiting.get(keyOf(answer));
         waiting.delete(keyOf(answer));
         if (factsOf(answer.code).staleMetadata) this.#staleTopics.add(answer.topic);
-        part?.batch.answered(answer);
+        if (part !== undefined) this.#deliver(part, answer);
       }
       if (waiting.size > 0) throw new Error('the broker left partitions unanswered');
     } catch (thrown) {
@@ -255,6 +256,15 @@ export class ProduceDispatcher implements Component {
     } finally {
       lane.inFlight -= 1;
       if (this.#ready.size > 0) this.#pumpAfter(0);
+    }
+  }
+
+  /** What a listener throws is a bug of its own: the other batches of the request are still answered (P2). */
+  #deliver({ batch, topic, partition }: Part, answer: ProduceAnswer): void {
+    try {
+      batch.answered(answer);
+    } catch (thrown) {
+      this.#options.logger.error({ topic, partition, cause: messageOf(thrown) }, 'ack listener failed');
     }
   }
 
