@@ -20,7 +20,8 @@ import {
  * One attempt's life with one device: dial, Capabilities, Subscribe, sync, end. A session knows one cycle and says why it
  * ended; the supervisor alone decides what follows.
  *
- * S1. Every message is appended as received, in the order of its RPC, and only while the lease is live (L3).
+ * S1. Every message is appended as received, in the order of its RPC, and only while the lease is live (L3). While it is not
+ *     (for a moment after a stall, or until the slot is dropped) nothing more is read and what came is held.
  * S2. `opened` precedes the first record of the session, `closed` follows the last; a session that heard nothing has neither.
  * S3. `synced` is appended once, after every RPC has said `sync_response: true` (S11, S12 of gnmi.md).
  * S4. Nothing is appended after `close` or `drop` has returned, and the connection is gone with them.
@@ -35,7 +36,7 @@ export type SessionOutcome =
   | { readonly kind: 'overload'; readonly pausedMs: number; readonly uptimeMs: number }
   /** We wanted it so. */
   | { readonly kind: 'closed' }
-  /** The lease is over: sockets were destroyed, nothing was said. */
+  /** The slot is lost, or its lease did not come back: sockets were destroyed, nothing was said. */
   | { readonly kind: 'dropped' };
 
 export type CloseReason = 'removed' | 'changed' | 'moved' | 'drain';
@@ -102,7 +103,12 @@ export class Session implements Watched {
   #startedAtMs: number;
   #openedAtMs: number | null = null;
   #lastMessageAtMs = 0;
+  /** Without credit since; bounded by `maxPauseMs`. */
   #pausedAtMs: number | null = null;
+  readonly #pauses = new Set<'credit' | 'lease'>();
+  /** What came while the lease was not live (S1): at most the one message in hand per RPC. */
+  #held: (() => void)[] = [];
+  #heldAtMs = 0;
 
   constructor(context: SessionContext, options: SessionOptions) {
     this.#context = context;
@@ -148,7 +154,10 @@ export class Session implements Watched {
   tick(nowMonotonicMs: number): void {
     const { limits } = this.#options;
     const late = (sinceMs: number, limitMs: number): boolean => nowMonotonicMs - sinceMs >= limitMs;
-    if (this.#phase === 'dialling' && late(this.#startedAtMs, limits.dialTimeoutMs)) {
+    if (this.#held.length > 0) {
+      if (this.#context.leaseLive()) this.#releaseHeld();
+      else if (late(this.#heldAtMs, limits.maxPauseMs)) this.drop();
+    } else if (this.#phase === 'dialling' && late(this.#startedAtMs, limits.dialTimeoutMs)) {
       this.#fail({ code: 'UNREACHABLE', detail: `no answer within ${limits.dialTimeoutMs} ms`, retry: 'soon' });
     } else if (this.#pausedAtMs !== null) {
       if (late(this.#pausedAtMs, limits.maxPauseMs)) this.#overload(nowMonotonicMs - this.#pausedAtMs);
@@ -206,8 +215,8 @@ export class Session implements Watched {
   #onMessage(rpc: number, bytes: Buffer): void {
     if (this.#phase === 'ended') return;
     const { clock, metrics } = this.#context;
-    if (!this.#context.leaseLive()) {
-      this.drop(); // L3
+    if (this.#held.length > 0 || !this.#context.leaseLive()) {
+      this.#hold(() => this.#onMessage(rpc, bytes)); // L3
       return;
     }
     const receivedAtNs = clock.nowNs();
@@ -275,8 +284,8 @@ export class Session implements Watched {
 
   #onRpcEnded(end: RpcEnd): void {
     if (this.#phase === 'ended') return;
-    if (!this.#context.leaseLive()) {
-      this.drop();
+    if (this.#held.length > 0 || !this.#context.leaseLive()) {
+      this.#hold(() => this.#onRpcEnded(end));
       return;
     }
     if (end.kind === 'failed') {
@@ -302,14 +311,44 @@ export class Session implements Watched {
     this.#options.observer.onGap(failure);
   }
 
+  #hold(later: () => void): void {
+    if (this.#held.length === 0) this.#heldAtMs = this.#context.clock.monotonicMs();
+    this.#held.push(later);
+    this.#pauseFor('lease');
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const [index, later] of held.entries()) {
+      later();
+      if (this.#held.length > 0) {
+        this.#held.push(...held.slice(index + 1)); // not live any more
+        return;
+      }
+    }
+    this.#resumeFrom('lease');
+  }
+
   #pause(): void {
     this.#pausedAtMs = this.#context.clock.monotonicMs();
     this.#context.metrics.sessionsPaused.inc();
-    for (const call of this.#calls) call.pause();
+    this.#pauseFor('credit');
   }
 
   #resume(): void {
     this.#pausedAtMs = null;
+    this.#resumeFrom('credit');
+  }
+
+  #pauseFor(reason: 'credit' | 'lease'): void {
+    this.#pauses.add(reason);
+    for (const call of this.#calls) call.pause();
+  }
+
+  #resumeFrom(reason: 'credit' | 'lease'): void {
+    this.#pauses.delete(reason);
+    if (this.#pauses.size > 0 || this.#phase === 'ended') return;
     this.#lastMessageAtMs = this.#context.clock.monotonicMs(); // the silence was ours
     for (const call of this.#calls) call.resume();
   }
@@ -338,7 +377,8 @@ export class Session implements Watched {
     this.#phase = 'ended';
     const closing = this.#connection?.close() ?? Promise.resolve(); // after `destroy` it has nothing left to do
     this.#context.watch.remove(this);
-    if (closed !== null && this.#openedAtMs !== null && this.#context.leaseLive()) {
+    this.#held = [];
+    if (closed !== null && this.#openedAtMs !== null) {
       this.#gaps.flush();
       this.#options.log.marker('closed', { ...closed, address: this.#address });
     }

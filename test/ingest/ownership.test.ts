@@ -291,7 +291,7 @@ test('H2: drop destroys sockets at once and says nothing; what was unacked is a 
   expect(log.statusOf('leaf-1')?.gaps).toBe(3n);
 });
 
-test('a lease that is muted for a moment costs the session; it comes back when the lease is live', async () => {
+test('a lease that is not live for longer than a pause costs the session; it comes back with the lease', async () => {
   const device = await scripted();
   put('leaf-1', device);
   await hold();

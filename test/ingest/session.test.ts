@@ -257,6 +257,7 @@ test('T13: silence past the receive time-out is RECEIVE_TIMEOUT; without one sil
 });
 
 test('a session without credit is paused, held back by HTTP/2, and goes on in order when Kafka acks', async () => {
+  await bench.stop();
   bench = createIngestBench({ maxPauseMs: 10_000 });
   await bench.start();
   const device = await scripted();
@@ -292,7 +293,25 @@ test('a pause longer than allowed ends the session with reason overload', async 
   await stream.closed();
 });
 
-test('L3: the message after the end of the lease is not appended, the socket is gone, nothing is said', async () => {
+test('L3: a message that comes while the lease is not live is held, and appended in order when it is again', async () => {
+  const device = await scripted();
+  const log = new RecordedLog();
+  const { session } = open(device, log, { limits: { maxPauseMs: 10_000 } });
+  const stream = await device.stream(0);
+  stream.update(1, 1n);
+  await eventually('the record', 3_000, () => log.telemetry.length === 2);
+  bench.lease.live = false;
+  for (let n = 2; n <= 30; n += 1) stream.update(n, BigInt(n));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(log.kinds('leaf-1')).toEqual(['opened', 'data']);
+  bench.lease.live = true;
+  await eventually('all of them', 3_000, () => log.kinds('leaf-1').length === 31);
+  const times = log.telemetry.slice(1).map(({ value }) => gnmi.SubscribeResponse.decode(value).update?.timestamp);
+  expect(times).toEqual(Array.from({ length: 30 }, (_, n) => BigInt(n + 1)));
+  session.close('drain');
+});
+
+test('L3: when the slot is dropped, what was held is not appended, and the socket is gone', async () => {
   const device = await scripted();
   const log = new RecordedLog();
   const { session } = open(device, log);
@@ -301,9 +320,23 @@ test('L3: the message after the end of the lease is not appended, the socket is 
   await eventually('the record', 3_000, () => log.telemetry.length === 2);
   bench.lease.live = false;
   stream.update(2);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  session.drop();
+  bench.lease.live = true;
   expect(await session.outcome).toEqual({ kind: 'dropped' });
   await stream.closed();
   expect(log.kinds('leaf-1')).toEqual(['opened', 'data']);
+});
+
+test('L3: a lease that does not come back ends the session without a word', async () => {
+  const device = await scripted();
+  const log = new RecordedLog();
+  const { session } = open(device, log, { limits: { maxPauseMs: 100 } });
+  const stream = await device.stream(0);
+  bench.lease.live = false;
+  stream.update(1);
+  expect(await session.outcome).toEqual({ kind: 'dropped' });
+  expect(log.telemetry).toEqual([]);
 });
 
 test('drop says nothing and appends nothing more, in any phase', async () => {
