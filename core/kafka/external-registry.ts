@@ -183,7 +183,7 @@ function failureOf(thrown: unknown, subject: string): unknown {
 }
 
 function levelOf(text: string): COMPATIBILITY {
-  return Object.values(COMPATIBILITY).find((level) => level === text) ?? COMPATIBILITY.NONE;
+  return Object.values(COMPATIBILITY).find((level) => String(level) === text) ?? COMPATIBILITY.NONE;
 }
 
 function accessOf(options: ExternalRegistryOptions): RegistryAccess {

@@ -43,6 +43,6 @@ export function readRecords(fetched: FetchedPartition, from: bigint): LogBatch |
     return { topic, partition, records, nextOffset: last.nextOffset, highWatermark };
   };
   return parts.some((part) => part instanceof Promise)
-    ? Promise.all(parts).then(whole)
+    ? Promise.all(parts.map(async (part) => part)).then(whole)
     : whole(parts as DecodedRecord[][]);
 }

@@ -73,8 +73,9 @@ export class LogPartition {
     this.#highWatermark = highWatermark;
   }
 
-  /** L1: to be called when everything before `nextOffset` is processed. */
+  /** L1: to be called when everything before `nextOffset` is processed. Of no effect once it is removed. */
   advance(nextOffset: bigint): void {
+    if (this.removed) return;
     this.#nextOffset = nextOffset;
     this.#wake();
   }

@@ -188,7 +188,7 @@ export class LogReader implements Component {
       try {
         await this.#connection.refreshMetadata([...new Set(due.map(({ topic }) => topic))]);
       } catch (thrown) {
-        if (this.#stopped || this.#failOnDenial(thrown)) return;
+        if (this.#failOnDenial(thrown)) return;
         this.#logTrouble('metadata', thrown);
       }
       for (const partition of due) {
@@ -203,7 +203,10 @@ export class LogReader implements Component {
   }
 
   #fetchFrom(node: number): void {
-    if (this.#fetching.has(node)) return this.#notify();
+    if (this.#fetching.has(node)) {
+      this.#notify();
+      return;
+    }
     this.#fetching.add(node);
     this.#spawn(this.#fetchLoop(node));
   }
@@ -323,7 +326,7 @@ export class LogReader implements Component {
     this.#partitions.delete(key);
     this.#partitions.set(key, partition); // R2
     if (batch.records.length > 0) await this.#options.onBatch(batch);
-    if (!partition.removed) partition.advance(batch.nextOffset);
+    partition.advance(batch.nextOffset);
   }
 
   #outOfRange(partition: LogPartition): void {

@@ -46,7 +46,7 @@ export class SchemaCatalogue {
     if (!isKnownRoute(parts)) return notFound();
     if (method !== 'GET' && method !== 'HEAD') return refusedWrite(parts);
     const defaultToGlobal = new URLSearchParams(query).get('defaultToGlobal') === 'true';
-    switch (parts[0]) {
+    switch (parts[0] ?? '') {
       case 'schemas':
         return parts[1] === 'types' ? { status: 200, body: ['PROTOBUF'] } : this.#ofId(parts[2] ?? '', parts[3]);
       case 'subjects':
@@ -93,7 +93,7 @@ function schemaBody(record: SchemaRecord): object {
 }
 
 function isKnownRoute(parts: readonly string[]): boolean {
-  const [first, second, third, fourth] = parts;
+  const [first = '', second, third, fourth] = parts;
   switch (first) {
     case 'schemas':
       if (second === 'types') return parts.length === 2;

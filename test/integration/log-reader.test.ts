@@ -1,7 +1,7 @@
 import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { systemClock } from '../../core/clock.ts';
 import { deferred } from '../../core/deferred.ts';
-import { type HoldfastError } from '../../core/errors.ts';
+import { type HoldfastError, messageOf } from '../../core/errors.ts';
 import { KafkaConnection, type KafkaOptions } from '../../core/kafka/connection.ts';
 import { type LogBatch, LogReader, type LogReaderOptions } from '../../core/kafka/log-reader.ts';
 import { Table } from '../../core/kafka/table.ts';
@@ -161,7 +161,7 @@ describeKafka('reading a log', () => {
     expect(log.kafkaOk).toBe(true); // nothing to ask for
     log.assign(topic, 0, 'earliest');
     await log.caughtUp(topic, 0, patience());
-    const waiting = log.waitFor(topic, 0, 100n, patience()).catch((thrown: Error) => thrown.message);
+    const waiting = log.waitFor(topic, 0, 100n, patience()).catch(messageOf);
     log.unassign(topic, 0);
     expect(await waiting).toContain('unassigned');
     await expect(log.caughtUp(topic, 0, patience())).rejects.toThrow('not assigned');
@@ -227,7 +227,7 @@ describeKafka('reading a log', () => {
     await producer.send(topic, 0, [text('a', '0')]);
     const log = reader(() => Promise.reject(new Error('no room')));
     log.assign(topic, 0, 'earliest');
-    const waiting = log.caughtUp(topic, 0, patience()).catch((thrown: Error) => thrown.message);
+    const waiting = log.caughtUp(topic, 0, patience()).catch(messageOf);
     await log.start(patience());
     expect(await waiting).toContain('no room');
     expect(fatal.splice(0)).toMatchObject([{ code: 'INTERNAL' }]);

@@ -1,10 +1,11 @@
+import { messageOf } from '../../../core/errors.ts';
 import { LogPartition } from '../../../core/kafka/log-partition.ts';
 
 const never = new AbortController().signal;
 
-async function settled(promise: Promise<void>): Promise<'done' | 'waiting' | string> {
+async function settled(promise: Promise<void>): Promise<string> {
   const waiting = new Promise<string>((resolve) => setImmediate(() => resolve('waiting')));
-  return Promise.race([promise.then(() => 'done').catch((thrown: Error) => thrown.message), waiting]);
+  return Promise.race([promise.then(() => 'done').catch(messageOf), waiting]);
 }
 
 describe('L2: caught up is decided by position', () => {
