@@ -183,7 +183,11 @@ function failureOf(thrown: unknown, subject: string): unknown {
 }
 
 function levelOf(text: string): COMPATIBILITY {
-  return Object.values(COMPATIBILITY).find((level) => String(level) === text) ?? COMPATIBILITY.NONE;
+  return isLevel(text) ? COMPATIBILITY[text] : COMPATIBILITY.NONE;
+}
+
+function isLevel(text: string): text is keyof typeof COMPATIBILITY {
+  return Object.hasOwn(COMPATIBILITY, text);
 }
 
 function accessOf(options: ExternalRegistryOptions): RegistryAccess {
