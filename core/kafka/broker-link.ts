@@ -125,7 +125,8 @@ export class BrokerLink {
       connection.requestQueue.destroy();
     }
     for (const socket of this.#sockets) {
-      if (!(socket instanceof TLSSocket) && !socket.destroyed) socket.resetAndDestroy(); // alone it would wait for unsent bytes
+      // `destroy` alone would wait for unsent bytes; a reset while an `end` is under way would keep the handle for ever.
+      if (!(socket instanceof TLSSocket) && !socket.destroyed && !socket.writableEnded) socket.resetAndDestroy();
       socket.destroy(reason);
     }
   }
@@ -142,6 +143,7 @@ export class BrokerLink {
     const socket = open(request);
     socket.setNoDelay(true);
     this.#sockets.add(socket);
+    if (this.#ended !== undefined) socket.destroy(this.#ended); // asked for before the end, opened after it
     socket.once('close', () => {
       this.#sockets.delete(socket);
       const { host, port } = this.#address;
