@@ -16,8 +16,7 @@ const commandLineNames = ['server'];
 export function addSettingFlags(command: Command, settings: Settings): Command {
   command.option('--config <file>', 'YAML file of settings');
   for (const [name, setting] of Object.entries(settings)) {
-    const fallback =
-      setting.default === undefined || setting.default === '' ? '' : ` (default: ${String(setting.default)})`;
+    const fallback = setting.default === undefined ? '' : ` (default: ${formatDefault(setting.default)})`;
     command.option(`${flagName(name)} <value>`, `${setting.doc}${fallback}`);
   }
   return command;
@@ -38,4 +37,8 @@ export function settingsOf<S extends Settings>(
     ...(typeof file === 'string' ? { file: readSettingsFile(file) } : {}),
   };
   return loadSettings(settings, inputs);
+}
+
+function formatDefault(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

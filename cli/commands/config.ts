@@ -41,5 +41,6 @@ export function registerConfig(program: Command, context: CliContext, done: (cod
 /** Secrets are references by construction, so what is printed is where a secret is, never the secret. */
 function show(value: unknown): string {
   if (value === undefined) return '-';
-  return Array.isArray(value) ? value.join(',') : String(value as string | number | boolean);
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -146,22 +146,20 @@ export class DevSession {
     });
   }
 
-  /** Repeats `check` until it holds; says after a while what it waits for. */
+  /** Repeats `check` until it holds; says now and then what it waits for, and why. */
   async #until(signal: AbortSignal, what: string, check: () => Promise<boolean>): Promise<void> {
     const { clock, print } = this.#context;
     const beganAtMs = clock.monotonicMs();
     let saidAtMs = beganAtMs;
-    let problem = '';
     for (;;) {
-      problem = '';
-      const holds = await check().catch((thrown: unknown) => {
-        problem = messageOf(thrown);
-        return false;
-      });
-      if (holds) return;
+      const problem = await check().then(
+        (holds) => (holds ? null : ''),
+        (thrown: unknown) => `: ${messageOf(thrown)}`,
+      );
+      if (problem === null) return;
       if (clock.monotonicMs() - saidAtMs > 5_000) {
         saidAtMs = clock.monotonicMs();
-        print(`waiting for ${what} (${formatDuration(saidAtMs - beganAtMs)})${problem === '' ? '' : `: ${problem}`}`);
+        print(`waiting for ${what} (${formatDuration(saidAtMs - beganAtMs)})${problem}`);
       }
       await clock.sleep(200, signal);
     }

@@ -41,9 +41,9 @@ describe('the main job', () => {
       await pause(windowMs);
       await audit.readToEnd();
       const totals = audit.totals();
-      console.log(
+      process.stdout.write(
         `main job: ${devices} devices × ${rate}/s × ${updates} updates, ${windowMs / 1000} s: ${totals.records} records, ` +
-          `${totals.missing} missing, ${totals.repeated} repeated, ${totals.outOfOrder} out of order`,
+          `${totals.missing} missing, ${totals.repeated} repeated, ${totals.outOfOrder} out of order\n`,
       );
       expect(audit.holes).toEqual([]);
       expect(audit.markers).toEqual([]); // no session ended or began meanwhile
