@@ -24,6 +24,7 @@ import {
   uint32,
   uint64,
 } from './message-codec.ts';
+import { readBytes, writeTag } from './message-wire.ts';
 import { type Path } from './path.ts';
 import { pathType } from './path-codec.ts';
 import { wireBytes } from './wire-reader.ts';
@@ -194,8 +195,8 @@ function encoded(number: number, oneof?: string): Field<Buffer> {
     number,
     ...(oneof === undefined ? {} : { oneof }),
     initial: () => undefined,
-    write: (writer, value) => writer.bytesField(number, value),
-    read: (reader) => (reader.wire === wireBytes ? reader.buffer() : undefined),
+    write: (writer, value) => writeTag(writer, number, wireBytes).bytes(value),
+    read: (reader, wire) => (wire === wireBytes ? readBytes(reader) : undefined),
   };
 }
 

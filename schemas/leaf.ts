@@ -2,10 +2,20 @@
  * Leaf records: one leaf of one device, in `state`. Read and written once per change, so the codec is written out by
  * hand; a test holds it against the .proto file.
  */
-import { RecordMalformed } from './position.ts';
-import { type RecordCodec } from './record-codec.ts';
-import { MessageMalformed, WireReader, wireBytes, wireVarint } from './wire-reader.ts';
-import { WireWriter } from './wire-writer.ts';
+import { type Init, type MessageType } from './message-codec.ts';
+import {
+  type Reader,
+  type Writer,
+  readBool,
+  readBytes,
+  readInt64,
+  readTag,
+  readText,
+  writeInt64,
+  writeText,
+} from './message-wire.ts';
+import { type RecordCodec, recordCodec } from './record-codec.ts';
+import { wireBytes, wireVarint } from './wire-reader.ts';
 
 export interface Leaf {
   readonly device: string;
@@ -23,35 +33,34 @@ export interface Leaf {
   readonly sampled: boolean;
 }
 
-export const leafCodec: RecordCodec<Leaf> = {
-  message: 'holdfast.v1.Leaf',
-  encode: encodeLeaf,
-  decode(bytes) {
-    try {
-      return decodeLeaf(bytes);
-    } catch (thrown) {
-      if (!(thrown instanceof MessageMalformed)) throw thrown;
-      throw new RecordMalformed(`holdfast.v1.Leaf: ${thrown.message}`, { cause: thrown });
-    }
-  },
-};
-
-function encodeLeaf(leaf: Leaf): Buffer {
-  const writer = new WireWriter(leaf.device.length + leaf.path.length + leaf.value.length + 64);
-  if (leaf.device !== '') writer.stringField(1, leaf.device);
-  if (leaf.origin !== '') writer.stringField(2, leaf.origin);
-  if (leaf.path !== '') writer.stringField(3, leaf.path);
-  writer.bytesField(4, leaf.value);
-  if (leaf.timestampNs !== 0n) writer.uint64Field(5, leaf.timestampNs);
-  if (leaf.atomicRoot !== '') writer.stringField(6, leaf.atomicRoot);
-  if (leaf.sampled) writer.boolField(7, true);
-  return writer.finish();
-}
+/** Field number and wire type, as they stand before a field. */
+const tags = {
+  device: (1 << 3) | wireBytes,
+  origin: (2 << 3) | wireBytes,
+  path: (3 << 3) | wireBytes,
+  value: (4 << 3) | wireBytes,
+  timestampNs: (5 << 3) | wireVarint,
+  atomicRoot: (6 << 3) | wireBytes,
+  sampled: (7 << 3) | wireVarint,
+} as const;
 
 const noValue: Buffer = Buffer.alloc(0);
 
-function decodeLeaf(bytes: Buffer): Leaf {
-  const reader = new WireReader(bytes);
+const leafType: MessageType<Leaf> = { write: writeLeaf, read: readLeaf };
+
+export const leafCodec: RecordCodec<Leaf> = recordCodec('holdfast.v1.Leaf', leafType);
+
+function writeLeaf(writer: Writer, leaf: Init<Leaf>): void {
+  if (leaf.device) writeText(writer.uint32(tags.device), leaf.device);
+  if (leaf.origin) writeText(writer.uint32(tags.origin), leaf.origin);
+  if (leaf.path) writeText(writer.uint32(tags.path), leaf.path);
+  writer.uint32(tags.value).bytes(leaf.value ?? noValue);
+  if (leaf.timestampNs) writeInt64(writer.uint32(tags.timestampNs), leaf.timestampNs);
+  if (leaf.atomicRoot) writeText(writer.uint32(tags.atomicRoot), leaf.atomicRoot);
+  if (leaf.sampled) writer.uint32(tags.sampled).bool(true);
+}
+
+function readLeaf(reader: Reader): Leaf {
   let device = '';
   let origin = '';
   let path = '';
@@ -59,16 +68,15 @@ function decodeLeaf(bytes: Buffer): Leaf {
   let timestampNs = 0n;
   let atomicRoot = '';
   let sampled = false;
-  while (reader.next()) {
-    const { field, wire } = reader;
-    if (wire === wireBytes && field === 1) device = reader.string();
-    else if (wire === wireBytes && field === 2) origin = reader.string();
-    else if (wire === wireBytes && field === 3) path = reader.string();
-    else if (wire === wireBytes && field === 4) value = reader.buffer();
-    else if (wire === wireVarint && field === 5) timestampNs = reader.int64();
-    else if (wire === wireBytes && field === 6) atomicRoot = reader.string();
-    else if (wire === wireVarint && field === 7) sampled = reader.bool();
-    else reader.skip();
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    if (tag === tags.device) device = readText(reader);
+    else if (tag === tags.origin) origin = readText(reader);
+    else if (tag === tags.path) path = readText(reader);
+    else if (tag === tags.value) value = readBytes(reader);
+    else if (tag === tags.timestampNs) timestampNs = readInt64(reader);
+    else if (tag === tags.atomicRoot) atomicRoot = readText(reader);
+    else if (tag === tags.sampled) sampled = readBool(reader);
+    else reader.skipType(tag & 7);
   }
   return { device, origin, path, value, timestampNs, atomicRoot, sampled };
 }

@@ -1,14 +1,33 @@
 /**
  * Protobuf messages described once, as a table of fields beside their interface; encoding, decoding and defaults follow
- * from it. `proto/` is the published truth; tests hold both against each other.
+ * from it, over protobufjs' Reader and Writer. `proto/` is the published truth; tests hold both against each other.
  *
  * C1. A table has a line for every property of the interface: a forgotten field does not compile.
  * C2. Integers of 64 bits are bigint, or a number where the table says `ms`: exact below 2^53.
  * C3. proto3 rules: defaults are not written, unknown fields are skipped, of a oneof the last on the wire counts, a
  *     message that comes twice is merged. A known field with a foreign wire type counts as unknown.
  */
-import { MessageMalformed, WireReader, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire-reader.ts';
-import { WireWriter } from './wire-writer.ts';
+import {
+  type Reader,
+  type Writer,
+  enter,
+  finish,
+  leave,
+  malformed,
+  newReader,
+  newWriter,
+  readBool,
+  readBytes,
+  readInt64,
+  readTag,
+  readText,
+  readUint32,
+  readUint64,
+  writeInt64,
+  writeTag,
+  writeText,
+} from './message-wire.ts';
+import { MessageMalformed, wireBytes, wireVarint } from './wire-reader.ts';
 
 /** What an encoder takes: everything may be left out, at every level. */
 export type Init<T> = T extends string | number | bigint | boolean | Uint8Array | ReadonlyMap<string, unknown>
@@ -29,9 +48,9 @@ export interface Field<V> {
   readonly oneof?: string;
   /** The value of a message that does not hold the field; undefined: the property is absent. */
   initial(): V | undefined;
-  write(writer: WireWriter, value: Init<V>): void;
-  /** Undefined: the wire type is not this field's. */
-  read(reader: WireReader, current: V | undefined): V | undefined;
+  write(writer: Writer, value: Init<V>): void;
+  /** Undefined, and nothing read: the wire type is not this field's. */
+  read(reader: Reader, wire: number, current: V | undefined): V | undefined;
 }
 
 export type Fields<T> = { readonly [K in keyof T]-?: Field<Exclude<T[K], undefined>> };
@@ -40,9 +59,9 @@ type AnyField = Field<unknown> & { readonly name: string };
 
 /** How a message type is written into and read from the middle of another. */
 export interface MessageType<T> {
-  write(writer: WireWriter, value: Init<T>): void;
+  write(writer: Writer, value: Init<T>): void;
   /** Reads to the reader's end; `into` is an earlier part of the same message (C3). */
-  read(reader: WireReader, into?: T): T;
+  read(reader: Reader, into?: T): T;
 }
 
 export function messageType<T extends object>(fields: Fields<T>): MessageType<T> {
@@ -59,7 +78,9 @@ export function messageType<T extends object>(fields: Fields<T>): MessageType<T>
     },
     read(reader, into) {
       const message = (into ?? emptyMessage(table)) as Record<string, unknown>;
-      while (reader.next()) readField(reader, byNumber[reader.field], message, table);
+      for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+        readField(reader, tag & 7, byNumber[tag >>> 3], message, table);
+      }
       return message as T;
     },
   };
@@ -75,14 +96,15 @@ function emptyMessage(table: readonly AnyField[]): object {
 }
 
 function readField(
-  reader: WireReader,
+  reader: Reader,
+  wire: number,
   field: AnyField | undefined,
   message: Record<string, unknown>,
   table: readonly AnyField[],
 ): void {
-  const read = field?.read(reader, message[field.name]);
+  const read = field?.read(reader, wire, message[field.name]);
   if (field === undefined || read === undefined) {
-    reader.skip();
+    reader.skipType(wire);
     return;
   }
   if (field.oneof !== undefined) {
@@ -94,75 +116,69 @@ function readField(
 export function codecOf<T>(type: MessageType<T>): Codec<T> {
   return {
     encode(value) {
-      const writer = new WireWriter();
+      const writer = newWriter();
       type.write(writer, value);
-      return writer.finish();
+      return finish(writer);
     },
-    decode: (bytes) => type.read(new WireReader(bytes)),
+    decode(bytes) {
+      try {
+        return type.read(newReader(bytes));
+      } catch (thrown) {
+        throw malformed(thrown);
+      }
+    },
   };
 }
 
 interface Scalar<V> {
   readonly wire: number;
   readonly zero: V;
-  write(writer: WireWriter, field: number, value: V): void;
-  read(reader: WireReader): V;
+  write(writer: Writer, value: V): void;
+  read(reader: Reader): V;
 }
 
 const textScalar: Scalar<string> = {
   wire: wireBytes,
   zero: '',
-  write: (writer, field, value) => writer.stringField(field, value),
-  read: (reader) => reader.string(),
+  write: writeText,
+  read: readText,
 };
 const flagScalar: Scalar<boolean> = {
   wire: wireVarint,
   zero: false,
-  write: (writer, field, value) => writer.boolField(field, value),
-  read: (reader) => reader.bool(),
+  write: (writer, value) => writer.bool(value),
+  read: readBool,
 };
 const uint32Scalar: Scalar<number> = {
   wire: wireVarint,
   zero: 0,
-  write: (writer, field, value) => writer.uint32Field(field, value),
-  read: (reader) => reader.uint32(),
+  write: (writer, value) => writer.uint32(value),
+  read: readUint32,
 };
 const int32Scalar: Scalar<number> = {
   wire: wireVarint,
   zero: 0,
-  write: (writer, field, value) => writer.uint64Field(field, BigInt(value)),
-  read: (reader) => reader.uint32() | 0,
+  write: (writer, value) => writer.int32(value),
+  read: (reader) => readUint32(reader) | 0,
 };
 const uint64Scalar: Scalar<bigint> = {
   wire: wireVarint,
   zero: 0n,
-  write: (writer, field, value) => writer.uint64Field(field, value),
-  read: (reader) => reader.uint64(),
+  write: writeInt64,
+  read: readUint64,
 };
-const int64Scalar: Scalar<bigint> = { ...uint64Scalar, read: (reader) => reader.int64() };
+const int64Scalar: Scalar<bigint> = { ...uint64Scalar, read: readInt64 };
 const msScalar: Scalar<number> = {
   wire: wireVarint,
   zero: 0,
-  write: (writer, field, value) => writer.uint64Field(field, BigInt(Math.max(0, Math.round(value)))),
-  read: (reader) => Number(reader.uint64()),
+  write: (writer, value) => writeInt64(writer, BigInt(Math.max(0, Math.round(value)))),
+  read: (reader) => Number(readUint64(reader)),
 };
 const bytesScalar: Scalar<Buffer> = {
   wire: wireBytes,
   zero: Buffer.alloc(0),
-  write: (writer, field, value) => writer.bytesField(field, value),
-  read: (reader) => reader.buffer(),
-};
-const doubleScalar: Scalar<number> = {
-  wire: wireFixed64,
-  zero: 0,
-  write: (writer, field, value) => writer.doubleField(field, value),
-  read: (reader) => reader.double(),
-};
-const floatScalar: Scalar<number> = {
-  wire: wireFixed32,
-  zero: 0,
-  write: (writer, field, value) => writer.floatField(field, value),
-  read: (reader) => reader.float(),
+  write: (writer, value) => writer.bytes(value),
+  read: readBytes,
 };
 
 function isZero<V>(scalar: Scalar<V>, value: V): boolean {
@@ -174,9 +190,9 @@ function single<V>(scalar: Scalar<V>): (number: number) => Field<V> {
     number,
     initial: () => scalar.zero,
     write: (writer, value) => {
-      if (!isZero(scalar, value as V)) scalar.write(writer, number, value as V);
+      if (!isZero(scalar, value as V)) scalar.write(writeTag(writer, number, scalar.wire), value as V);
     },
-    read: (reader) => (reader.wire === scalar.wire ? scalar.read(reader) : undefined),
+    read: (reader, wire) => (wire === scalar.wire ? scalar.read(reader) : undefined),
   });
 }
 
@@ -185,8 +201,8 @@ function member<V>(scalar: Scalar<V>): (number: number, oneof: string) => Field<
     number,
     oneof,
     initial: () => undefined,
-    write: (writer, value) => scalar.write(writer, number, value as V),
-    read: (reader) => (reader.wire === scalar.wire ? scalar.read(reader) : undefined),
+    write: (writer, value) => scalar.write(writeTag(writer, number, scalar.wire), value as V),
+    read: (reader, wire) => (wire === scalar.wire ? scalar.read(reader) : undefined),
   });
 }
 
@@ -201,13 +217,8 @@ export const ms = single(msScalar);
 export const raw = single(bytesScalar);
 
 /** Members of a oneof: absent unless set, written even if zero. */
-export const oneofText = member(textScalar);
 export const oneofFlag = member(flagScalar);
 export const oneofInt64 = member(int64Scalar);
-export const oneofUint64 = member(uint64Scalar);
-export const oneofBytes = member(bytesScalar);
-export const oneofDouble = member(doubleScalar);
-export const oneofFloat = member(floatScalar);
 
 /** Made by `initial` for the message being read, so it is grown in place: copying each time would be quadratic. */
 function owned<V>(current: readonly V[] | undefined): V[] {
@@ -219,12 +230,12 @@ export function texts(number: number): Field<readonly string[]> {
     number,
     initial: () => [],
     write: (writer, value) => {
-      for (const one of value) writer.stringField(number, one);
+      for (const one of value) writeText(writeTag(writer, number, wireBytes), one);
     },
-    read: (reader, current) => {
-      if (reader.wire !== wireBytes) return undefined;
+    read: (reader, wire, current) => {
+      if (wire !== wireBytes) return undefined;
       const all = owned(current);
-      all.push(reader.string());
+      all.push(readText(reader));
       return all;
     },
   };
@@ -242,9 +253,9 @@ export function named<N extends string>(number: number, names: readonly N[], unk
     initial: () => nameOf(0),
     write: (writer, value) => {
       const index = names.indexOf(value as N);
-      if (index > 0) writer.uint32Field(number, index);
+      if (index > 0) writeTag(writer, number, wireVarint).uint32(index);
     },
-    read: (reader) => (reader.wire === wireVarint ? nameOf(reader.uint32()) : undefined),
+    read: (reader, wire) => (wire === wireVarint ? nameOf(readUint32(reader)) : undefined),
   };
 }
 
@@ -260,17 +271,17 @@ export function namedList<N extends string>(number: number, names: readonly N[])
     write: (writer, value) => {
       const list = value as readonly N[];
       if (list.length === 0) return;
-      const start = writer.open(number);
-      for (const name of list) writer.varint32(names.indexOf(name));
-      writer.close(start);
+      writeTag(writer, number, wireBytes).fork();
+      for (const name of list) writer.uint32(names.indexOf(name));
+      writer.ldelim();
     },
-    read: (reader, current) => {
+    read: (reader, wire, current) => {
       const list = owned(current);
-      if (reader.wire === wireVarint) push(list, reader.uint32());
-      else if (reader.wire === wireBytes) {
-        const outerEnd = reader.enter();
-        while (reader.pos < reader.end) push(list, reader.uint32());
-        reader.leave(outerEnd);
+      if (wire === wireVarint) push(list, readUint32(reader));
+      else if (wire === wireBytes) {
+        const outerEnd = enter(reader);
+        while (reader.pos < reader.len) push(list, readUint32(reader));
+        leave(reader, outerEnd);
       } else return undefined;
       return list;
     },
@@ -284,46 +295,36 @@ export function textMap(number: number): Field<ReadonlyMap<string, string>> {
     write: (writer, value) => {
       for (const [key, entry] of value) writeMapEntry(writer, number, key, entry);
     },
-    read: (reader, current) => {
-      if (reader.wire !== wireBytes) return undefined;
+    read: (reader, wire, current) => {
+      if (wire !== wireBytes) return undefined;
       const map = (current ?? new Map<string, string>()) as Map<string, string>;
-      readMapEntry(reader, map);
-      return map;
+      const { key, value } = readNested(reader, mapEntryType);
+      return map.set(key, value);
     },
   };
 }
 
+/** A Map, not an object, takes any key, `__proto__` too (L6). */
+const mapEntryType = messageType<{ readonly key: string; readonly value: string }>({ key: text(1), value: text(2) });
+
 /** Map entries are written whole, empty key and value too, as other encoders do. */
-export function writeMapEntry(writer: WireWriter, number: number, key: string, value: string): void {
-  const start = writer.open(number);
-  writer.stringField(1, key);
-  writer.stringField(2, value);
-  writer.close(start);
+export function writeMapEntry(writer: Writer, number: number, key: string, value: string): void {
+  writeTag(writer, number, wireBytes).fork();
+  writeText(writeTag(writer, 1, wireBytes), key);
+  writeText(writeTag(writer, 2, wireBytes), value);
+  writer.ldelim();
 }
 
-export function readMapEntry(reader: WireReader, into: Map<string, string>): void {
-  const outerEnd = reader.enter();
-  let key = '';
-  let value = '';
-  while (reader.next()) {
-    if (reader.wire !== wireBytes || reader.field > 2) reader.skip();
-    else if (reader.field === 1) key = reader.string();
-    else value = reader.string();
-  }
-  reader.leave(outerEnd);
-  into.set(key, value);
-}
-
-function writeNested<T>(writer: WireWriter, number: number, type: MessageType<T>, value: Init<T>): void {
-  const start = writer.open(number);
+function writeNested<T>(writer: Writer, number: number, type: MessageType<T>, value: Init<T>): void {
+  writeTag(writer, number, wireBytes).fork();
   type.write(writer, value);
-  writer.close(start);
+  writer.ldelim();
 }
 
-function readNested<T>(reader: WireReader, type: MessageType<T>, into?: T): T {
-  const outerEnd = reader.enter();
+function readNested<T>(reader: Reader, type: MessageType<T>, into?: T): T {
+  const outerEnd = enter(reader);
   const value = type.read(reader, into);
-  reader.leave(outerEnd);
+  leave(reader, outerEnd);
   return value;
 }
 
@@ -334,7 +335,7 @@ export function optional<T>(number: number, type: MessageType<T>, oneof?: string
     ...(oneof === undefined ? {} : { oneof }),
     initial: () => undefined,
     write: (writer, value) => writeNested(writer, number, type, value),
-    read: (reader, current) => (reader.wire === wireBytes ? readNested(reader, type, current) : undefined),
+    read: (reader, wire, current) => (wire === wireBytes ? readNested(reader, type, current) : undefined),
   };
 }
 
@@ -345,8 +346,8 @@ export function list<T>(number: number, type: MessageType<T>): Field<readonly T[
     write: (writer, value) => {
       for (const one of value) writeNested(writer, number, type, one);
     },
-    read: (reader, current) => {
-      if (reader.wire !== wireBytes) return undefined;
+    read: (reader, wire, current) => {
+      if (wire !== wireBytes) return undefined;
       const all = owned(current);
       all.push(readNested(reader, type));
       return all;

@@ -1,28 +1,32 @@
 /**
  * gnmi.Path on the wire <-> Path. The deprecated `element` strings are read where `elem` is empty (N11) and never
- * written.
+ * written. Paths are read in one way, that of the data path.
  */
-import { type Init, type MessageType, readMapEntry, writeMapEntry } from './message-codec.ts';
+import { type Init, type MessageType, writeMapEntry } from './message-codec.ts';
+import { type Writer, writeTag, writeText } from './message-wire.ts';
 import { type Path, type PathElem } from './path.ts';
-import { type WireReader, wireBytes } from './wire-reader.ts';
-import { type WireWriter } from './wire-writer.ts';
+import { WireReader, wireBytes } from './wire-reader.ts';
 
 const noKeys: ReadonlyMap<string, string> = new Map();
 
 export const pathType: MessageType<Path> = {
   write: writePath,
-  read: readPath,
+  read(reader, into) {
+    const path = readPath(new WireReader(reader.buf as Buffer, reader.pos, reader.len), into);
+    reader.pos = reader.len;
+    return path;
+  },
 };
 
-function writePath(writer: WireWriter, path: Init<Path>): void {
-  if (path.origin !== undefined && path.origin !== '') writer.stringField(2, path.origin);
+function writePath(writer: Writer, path: Init<Path>): void {
+  if (path.origin !== undefined && path.origin !== '') writeText(writeTag(writer, 2, wireBytes), path.origin);
   for (const elem of path.elems ?? []) {
-    const start = writer.open(3);
-    if (elem.name !== undefined && elem.name !== '') writer.stringField(1, elem.name);
+    writeTag(writer, 3, wireBytes).fork();
+    if (elem.name !== undefined && elem.name !== '') writeText(writeTag(writer, 1, wireBytes), elem.name);
     for (const [name, value] of elem.keys ?? noKeys) writeMapEntry(writer, 2, name, value);
-    writer.close(start);
+    writer.ldelim();
   }
-  if (path.target !== undefined && path.target !== '') writer.stringField(4, path.target);
+  if (path.target !== undefined && path.target !== '') writeText(writeTag(writer, 4, wireBytes), path.target);
 }
 
 /** Reads to the reader's end; `into` is an earlier part of the same path. */
@@ -53,4 +57,17 @@ function readElem(reader: WireReader): PathElem {
   }
   reader.leave(outerEnd);
   return { name, keys: keys ?? noKeys };
+}
+
+function readMapEntry(reader: WireReader, into: Map<string, string>): void {
+  const outerEnd = reader.enter();
+  let key = '';
+  let value = '';
+  while (reader.next()) {
+    if (reader.wire !== wireBytes || reader.field > 2) reader.skip();
+    else if (reader.field === 1) key = reader.string();
+    else value = reader.string();
+  }
+  reader.leave(outerEnd);
+  into.set(key, value);
 }

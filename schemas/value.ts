@@ -8,8 +8,27 @@
  */
 import { formatDecimal, formatDouble, formatFloat } from './number-text.ts';
 import { verbatimJson } from './json-text.ts';
-import { MessageMalformed, WireReader, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire-reader.ts';
-import { WireWriter } from './wire-writer.ts';
+import {
+  type Reader,
+  type Writer,
+  enter,
+  finish,
+  leave,
+  malformed,
+  newReader,
+  newWriter,
+  readBool,
+  readBytes,
+  readInt64,
+  readTag,
+  readText,
+  readUint32,
+  readUint64,
+  writeInt64,
+  writeTag,
+  writeText,
+} from './message-wire.ts';
+import { MessageMalformed, wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire-reader.ts';
 
 export type TypedValue =
   | { readonly kind: 'string' | 'ascii'; readonly value: string }
@@ -42,59 +61,58 @@ const kinds = [
 ] as const satisfies readonly (TypedValue['kind'] | undefined)[];
 
 export function encodeTypedValue(value: TypedValue): Buffer {
-  const writer = new WireWriter(64);
+  const writer = newWriter();
   writeTypedValue(writer, value);
-  return writer.finish();
+  return finish(writer);
 }
 
-function writeTypedValue(writer: WireWriter, value: TypedValue): void {
+function writeTypedValue(writer: Writer, value: TypedValue): void {
   const field = kinds.indexOf(value.kind);
   switch (value.kind) {
     case 'string':
     case 'ascii':
-      writer.stringField(field, value.value);
+      writeText(writeTag(writer, field, wireBytes), value.value);
       return;
     case 'int':
     case 'uint':
-      writer.uint64Field(field, value.value);
+      writeInt64(writeTag(writer, field, wireVarint), value.value);
       return;
     case 'bool':
-      writer.boolField(field, value.value);
+      writeTag(writer, field, wireVarint).bool(value.value);
       return;
     case 'bytes':
     case 'json':
     case 'json_ietf':
     case 'proto_bytes':
-      writer.bytesField(field, value.value);
+      writeTag(writer, field, wireBytes).bytes(value.value);
       return;
     case 'float':
-      writer.floatField(field, value.value);
+      writeTag(writer, field, wireFixed32).float(value.value);
       return;
     case 'double':
-      writer.doubleField(field, value.value);
+      writeTag(writer, field, wireFixed64).double(value.value);
       return;
     case 'decimal':
     case 'leaflist':
-    case 'any': {
-      const start = writer.open(field);
+    case 'any':
+      writeTag(writer, field, wireBytes).fork();
       writeNested(writer, value);
-      writer.close(start);
-    }
+      writer.ldelim();
   }
 }
 
-function writeNested(writer: WireWriter, value: TypedValue & { kind: 'decimal' | 'leaflist' | 'any' }): void {
+function writeNested(writer: Writer, value: TypedValue & { kind: 'decimal' | 'leaflist' | 'any' }): void {
   if (value.kind === 'decimal') {
-    if (value.digits !== 0n) writer.uint64Field(1, value.digits);
-    if (value.precision !== 0) writer.uint32Field(2, value.precision);
+    if (value.digits !== 0n) writeInt64(writeTag(writer, 1, wireVarint), value.digits);
+    if (value.precision !== 0) writeTag(writer, 2, wireVarint).uint32(value.precision);
   } else if (value.kind === 'any') {
-    if (value.typeUrl !== '') writer.stringField(1, value.typeUrl);
-    if (value.value.length > 0) writer.bytesField(2, value.value);
+    if (value.typeUrl !== '') writeText(writeTag(writer, 1, wireBytes), value.typeUrl);
+    if (value.value.length > 0) writeTag(writer, 2, wireBytes).bytes(value.value);
   } else {
     for (const element of value.values) {
-      const start = writer.open(1);
+      writeTag(writer, 1, wireBytes).fork();
       writeTypedValue(writer, element);
-      writer.close(start);
+      writer.ldelim();
     }
   }
 }
@@ -103,38 +121,45 @@ function writeNested(writer: WireWriter, value: TypedValue & { kind: 'decimal' |
  * Null if no field is set. Of several the last counts. Throws MessageMalformed. Bytes are views into `bytes`.
  */
 export function decodeTypedValue(bytes: Buffer): TypedValue | null {
-  return readTypedValue(new WireReader(bytes));
+  try {
+    return readTypedValue(newReader(bytes), 0);
+  } catch (thrown) {
+    throw malformed(thrown);
+  }
 }
 
-function readTypedValue(reader: WireReader): TypedValue | null {
+/** Leaf-lists in leaf-lists are legal; no device has them so deep, and the stack is bounded. */
+const depthMax = 64;
+
+function readTypedValue(reader: Reader, depth: number): TypedValue | null {
+  if (depth > depthMax) throw new MessageMalformed(`nested deeper than ${depthMax}`);
   let value: TypedValue | null = null;
-  while (reader.next()) {
-    const kind = kinds[reader.field];
-    const read = kind === undefined ? null : readKind(reader, kind);
-    if (read === null) reader.skip();
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    const kind = kinds[tag >>> 3];
+    const read = kind === undefined ? null : readKind(reader, kind, tag & 7, depth);
+    if (read === null) reader.skipType(tag & 7);
     else value = read;
   }
   return value;
 }
 
 /** Null, and nothing read, if the wire type is not the kind's. */
-function readKind(reader: WireReader, kind: TypedValue['kind']): TypedValue | null {
-  const { wire } = reader;
+function readKind(reader: Reader, kind: TypedValue['kind'], wire: number, depth: number): TypedValue | null {
   switch (kind) {
     case 'string':
     case 'ascii':
-      return wire === wireBytes ? { kind, value: reader.string() } : null;
+      return wire === wireBytes ? { kind, value: readText(reader) } : null;
     case 'int':
-      return wire === wireVarint ? { kind, value: reader.int64() } : null;
+      return wire === wireVarint ? { kind, value: readInt64(reader) } : null;
     case 'uint':
-      return wire === wireVarint ? { kind, value: reader.uint64() } : null;
+      return wire === wireVarint ? { kind, value: readUint64(reader) } : null;
     case 'bool':
-      return wire === wireVarint ? { kind, value: reader.bool() } : null;
+      return wire === wireVarint ? { kind, value: readBool(reader) } : null;
     case 'bytes':
     case 'json':
     case 'json_ietf':
     case 'proto_bytes':
-      return wire === wireBytes ? { kind, value: reader.buffer() } : null;
+      return wire === wireBytes ? { kind, value: readBytes(reader) } : null;
     case 'float':
       return wire === wireFixed32 ? { kind, value: reader.float() } : null;
     case 'double':
@@ -143,47 +168,53 @@ function readKind(reader: WireReader, kind: TypedValue['kind']): TypedValue | nu
     case 'leaflist':
     case 'any': {
       if (wire !== wireBytes) return null;
-      const outerEnd = reader.enter();
-      const value = kind === 'decimal' ? readDecimal(reader) : kind === 'any' ? readAny(reader) : readLeaflist(reader);
-      reader.leave(outerEnd);
+      const outerEnd = enter(reader);
+      const value =
+        kind === 'decimal' ? readDecimal(reader) : kind === 'any' ? readAny(reader) : readLeaflist(reader, depth);
+      leave(reader, outerEnd);
       return value;
     }
   }
 }
 
-function readDecimal(reader: WireReader): TypedValue {
+const firstVarint = (1 << 3) | wireVarint;
+const secondVarint = (2 << 3) | wireVarint;
+const firstBytes = (1 << 3) | wireBytes;
+const secondBytes = (2 << 3) | wireBytes;
+
+function readDecimal(reader: Reader): TypedValue {
   let digits = 0n;
   let precision = 0;
-  while (reader.next()) {
-    if (reader.wire === wireVarint && reader.field === 1) digits = reader.int64();
-    else if (reader.wire === wireVarint && reader.field === 2) precision = reader.uint32();
-    else reader.skip();
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    if (tag === firstVarint) digits = readInt64(reader);
+    else if (tag === secondVarint) precision = readUint32(reader);
+    else reader.skipType(tag & 7);
   }
   return { kind: 'decimal', digits, precision };
 }
 
-function readAny(reader: WireReader): TypedValue {
+function readAny(reader: Reader): TypedValue {
   let typeUrl = '';
   let value: Buffer = Buffer.alloc(0);
-  while (reader.next()) {
-    if (reader.wire === wireBytes && reader.field === 1) typeUrl = reader.string();
-    else if (reader.wire === wireBytes && reader.field === 2) value = reader.buffer();
-    else reader.skip();
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    if (tag === firstBytes) typeUrl = readText(reader);
+    else if (tag === secondBytes) value = readBytes(reader);
+    else reader.skipType(tag & 7);
   }
   return { kind: 'any', typeUrl, value };
 }
 
 /** Elements without a value are left out: there is nothing to show for them. */
-function readLeaflist(reader: WireReader): TypedValue {
+function readLeaflist(reader: Reader, depth: number): TypedValue {
   const values: TypedValue[] = [];
-  while (reader.next()) {
-    if (reader.wire !== wireBytes || reader.field !== 1) {
-      reader.skip();
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    if (tag !== firstBytes) {
+      reader.skipType(tag & 7);
       continue;
     }
-    const outerEnd = reader.enter();
-    const element = readTypedValue(reader);
-    reader.leave(outerEnd);
+    const outerEnd = enter(reader);
+    const element = readTypedValue(reader, depth + 1);
+    leave(reader, outerEnd);
     if (element !== null) values.push(element);
   }
   return { kind: 'leaflist', values };

@@ -2,7 +2,7 @@
  * Writing the protobuf wire format into one growing buffer. 64-bit integers are bigint and exact; a negative int64 takes
  * ten bytes, as everywhere. Callers leave proto3 defaults out themselves.
  */
-import { wireBytes, wireFixed32, wireFixed64, wireVarint } from './wire-reader.ts';
+import { wireBytes, wireVarint } from './wire-reader.ts';
 
 export class WireWriter {
   private bytes: Buffer;
@@ -57,20 +57,6 @@ export class WireWriter {
 
   uint64Field(field: number, value: bigint): void {
     this.tag(field, wireVarint).varint64(value);
-  }
-
-  boolField(field: number, value: boolean): void {
-    this.tag(field, wireVarint).varint32(value ? 1 : 0);
-  }
-
-  floatField(field: number, value: number): void {
-    this.tag(field, wireFixed32).reserve(4);
-    this.at = this.bytes.writeFloatLE(value, this.at);
-  }
-
-  doubleField(field: number, value: number): void {
-    this.tag(field, wireFixed64).reserve(8);
-    this.at = this.bytes.writeDoubleLE(value, this.at);
   }
 
   stringField(field: number, value: string): void {

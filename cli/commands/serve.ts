@@ -5,6 +5,7 @@ import { HoldfastError, messageOf } from '../../core/errors.ts';
 import { startAll } from '../../core/lifecycle.ts';
 import { createLogger, type LogFormat, type LogLevel } from '../../core/logger.ts';
 import { stopOnSignals } from '../../core/signals.ts';
+import { checkExactIntegers } from '../../schemas/exact-integers.ts';
 import { type CliContext, type ExitCode } from '../context.ts';
 import { allSettingNames, ingest, queryApi, replicator, type ServiceDefinition, simulator } from '../services.ts';
 import { addSettingFlags, settingsOf } from '../settings-flags.ts';
@@ -34,6 +35,7 @@ async function serve<S extends Settings>(
   flags: Record<string, unknown>,
   context: CliContext,
 ): Promise<ExitCode> {
+  checkExactIntegers();
   const { values } = settingsOf(service.settings, flags, context, allSettingNames);
   const log = values as { logLevel?: LogLevel; logFormat?: LogFormat };
   const logger = createLogger(

@@ -7,17 +7,14 @@ import { anyText, uint32 } from './arbitrary.ts';
 
 test('scalars are written as protobufjs writes them', () => {
   fc.assert(
-    fc.property(uint32, anyText, fc.double(), fc.float(), fc.boolean(), (number, text, double, float, flag) => {
+    fc.property(uint32, anyText, (number, text) => {
       const ours = new WireWriter(1);
       ours.uint32Field(1, number);
       ours.stringField(2, text);
-      ours.doubleField(3, double);
-      ours.floatField(4, float);
-      ours.boolField(5, flag);
       ours.bytesField(600, Buffer.from(text));
       const theirs = protobuf.Writer.create();
-      theirs.uint32(8).uint32(number).uint32(18).string(text).uint32(25).double(double);
-      theirs.uint32(37).float(float).uint32(40).bool(flag).uint32(4802).bytes(Buffer.from(text));
+      theirs.uint32(8).uint32(number).uint32(18).string(text);
+      theirs.uint32(4802).bytes(Buffer.from(text));
       expect(ours.finish()).toEqual(Buffer.from(theirs.finish()));
     }),
   );
@@ -31,7 +28,7 @@ test.each([0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])(
     const content = Buffer.alloc(length, 0x61);
     for (let at = 0; at < length; at += 1000) writer.bytesField(2, content.subarray(at, at + 1000));
     writer.close(start);
-    writer.boolField(3, true);
+    writer.uint32Field(3, 1);
     const reader = new WireReader(writer.finish());
     reader.next();
     const outerEnd = reader.enter();
