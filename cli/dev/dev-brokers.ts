@@ -47,7 +47,9 @@ export async function devBrokers(options: DevBrokersOptions, signal: AbortSignal
   const pomFile = join(installRoot, 'pom.xml');
   const jarsDir = await kafkaJars({ pomFile, cacheDir: defaultCacheDir(env), onProgress: print });
   signal.throwIfAborted();
-  print(`starting Kafka (${options.nodes === 1 ? 'one broker' : 'three brokers'}, data in ${options.dataDir}/kafka) …`);
+  print(
+    `starting Kafka (${options.nodes === 1 ? 'one broker, so nothing is replicated' : 'three brokers'}; data in ${options.dataDir}/kafka) …`,
+  );
   const embedded = new EmbeddedKafka({
     jarsDir,
     dataDir: join(options.dataDir, 'kafka'),

@@ -10,6 +10,7 @@ test.each([
   ['{"level":"error","time":"t","msg":"fenced","slot":3,"instance":"ingest-1"}', 'ingest-1 | error fenced slot=3'],
   ['Error: something the runtime printed', 'ingest-1 | Error: something the runtime printed'],
   ['   ', null],
+  ['{"level":"warn","msg":"topics have too few replicas to survive the loss of a broker"}', null],
 ])('%s', (line, shown) => {
   expect(formatLogLine('ingest-1', line)).toBe(shown);
 });
