@@ -19,7 +19,7 @@ import { slotOf } from '../schemas/slot.ts';
 import { type MessageName } from '../schemas/topics.ts';
 import { entityTag, type Preconditions, requirePreconditions } from './etag.ts';
 import { type QueryApiMetrics } from './metrics.ts';
-import { checkDevices, warningsOf } from './device-checks.ts';
+import { checkProfiles, namesOf, warningsOf, wishesOf } from './device-checks.ts';
 import { SerialQueue } from './serial-queue.ts';
 import { type Rows } from './tables.ts';
 
@@ -119,7 +119,7 @@ export class DesiredState {
       const { problems, input } = named(name, body);
       const parsed = parseDevice(input);
       if (!parsed.ok) problems.push(...parsed.problems);
-      else problems.push(...checkDevices([parsed.device], this.#options.profiles, []));
+      problems.push(...checkProfiles(wishesOf([input]), this.#options.profiles, new Set()));
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       return this.#put(this.#devices, parsed.device, author, () => warningsOf([parsed.device], this.#options.devices));
     });
@@ -164,9 +164,11 @@ export class DesiredState {
   import(body: unknown, author: Pick<Author, 'changedBy'>): Promise<ImportOutcome> {
     return this.#queue.run(async () => {
       const parsed = parseDevicesFile(body);
-      if (!parsed.ok) throw bodyInvalid(parsed.problems);
-      const problems = checkDevices(parsed.devices, this.#options.profiles, parsed.profiles);
-      if (problems.length > 0) throw bodyInvalid(problems);
+      const given = Object(body) as { devices?: unknown; profiles?: unknown };
+      const problems = (parsed.ok ? [] : parsed.problems).concat(
+        checkProfiles(wishesOf(given.devices), this.#options.profiles, namesOf(given.profiles)),
+      );
+      if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       const warnings = warningsOf(parsed.devices, this.#options.devices);
       // Profiles first: a device must not name one that nobody has read yet.
       const profiles = await this.#writeAll(this.#profiles, parsed.profiles, author.changedBy);

@@ -58,8 +58,12 @@ export function problemOf(thrown: unknown): Problem {
     const code = Object.hasOwn(bodyProblems, type) ? bodyProblems[type] : undefined;
     return problem(code ?? 'BODY_INVALID', `the body cannot be read: ${messageOf(thrown)}`);
   }
-  if (thrown instanceof URIError || (typeof status === 'number' && status >= 400 && status < 500)) {
+  if (thrown instanceof URIError) {
     return problem('PARAMETER_INVALID', `the URL cannot be read: ${messageOf(thrown)}`);
+  }
+  // The inflater's errors have a status of body-parser and no type.
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return problem('BODY_INVALID', `the body cannot be read: ${messageOf(thrown)}`);
   }
   return problem('INTERNAL', 'an unexpected error; the log of this instance has it');
 }
@@ -75,6 +79,7 @@ function problem(code: ErrorCode, detail: string, facts: Facts = {}): Problem {
 /** The document's JSON text. Facts become members of their own; they never overwrite the five of the standard. */
 export function formatProblem(problem: Problem): string {
   const { facts, status, code, title, detail } = problem;
-  const members = { ...facts, type: 'about:blank', title, status, detail, code };
+  const standard = { type: 'about:blank', title, status, detail, code };
+  const members = { ...standard, ...facts, ...standard }; // first for the reader, last so that they count
   return JSON.stringify(members, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
 }

@@ -3,6 +3,7 @@
  *
  * Q1. What is wrong with a request is refused before its route runs: URL length, parameters, media type, body.
  * Q2. The server listens before the tables are read, so that /healthz and /readyz answer while loading.
+ * Q3. A server that only this machine reaches answers only those who mean it (`own-host.ts`).
  */
 import express, {
   type ErrorRequestHandler,
@@ -21,6 +22,7 @@ import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/
 import { type Logger, RateLimited } from '../core/logger.ts';
 import { type RequestLimits } from './api-context.ts';
 import { type QueryApiMetrics } from './metrics.ts';
+import { isOwnHost } from './own-host.ts';
 import { parseParameters } from './parameters.ts';
 import { formatProblem, type Problem, problemOf } from './problem.ts';
 import { type Answer, type ApiRequest, type Route } from './route.ts';
@@ -90,7 +92,7 @@ export class ApiServer implements Component {
     app.disable('etag'); // records have tags of their own
     app.enable('case sensitive routing');
     app.set('query parser', false);
-    app.use(this.#checkUrl());
+    app.use(this.#checkHost(), this.#checkUrl());
     const paths = new Map<string, Route[]>();
     for (const route of this.#options.routes) paths.set(route.path, [...(paths.get(route.path) ?? []), route]);
     for (const [path, routes] of paths) this.#mount(app, path, routes);
@@ -102,6 +104,21 @@ export class ApiServer implements Component {
     });
     app.use(this.#answerError());
     return app;
+  }
+
+  /** Q3. */
+  #checkHost(): RequestHandler {
+    const { listen: listening, advertisedHost } = this.#options;
+    const forThisMachine = isLoopback(parseListenAddress(listening));
+    return (request, _response, next) => {
+      const { host } = request.headers;
+      if (!forThisMachine || isOwnHost(host, advertisedHost)) {
+        next();
+        return;
+      }
+      const detail = `Host ${JSON.stringify((host ?? '').slice(0, 200))} is no name of this server, which serves this machine alone; use localhost, or name it in the setting advertisedHost`;
+      throw new HoldfastError('PARAMETER_INVALID', detail, { facts: { header: 'Host' } });
+    };
   }
 
   #checkUrl(): RequestHandler {
@@ -198,6 +215,7 @@ function send(response: Response, answer: Answer): void {
   response.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   response.setHeader('Cache-Control', 'no-store');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
   if (answer.body === null) {
     response.end();
     return;

@@ -58,6 +58,12 @@ export interface StatePage {
   readonly next: string | null;
 }
 
+/**
+ * A page ends here even below its limit: ten thousand leaves may each be a megabyte of JSON, and an answer is built in
+ * memory. Characters of JSON text; always at least one leaf.
+ */
+const pageCharsMax = 16 * 1024 * 1024;
+
 /** Other requests wait no longer than this for one that reads a whole fleet. */
 const turnMs = 5;
 
@@ -65,7 +71,7 @@ const turnMs = 5;
 export async function answerQuestion(
   question: StateQuestion,
   devices: readonly string[],
-  source: { readonly store: StoreView; readonly slots: number; readonly clock: Clock },
+  source: { readonly store: StoreView; readonly slots: number; readonly clock: Clock; readonly pageCharsMax?: number },
   signal: AbortSignal,
 ): Promise<StatePage> {
   const { store, clock } = source;
@@ -73,6 +79,7 @@ export async function answerQuestion(
   const leaves: string[] = [];
   const [afterDevice = '', afterKey = ''] = question.after ?? [];
   let total = 0;
+  let charsLeft = source.pageCharsMax ?? pageCharsMax;
   let last: LeafView | undefined;
   let cutShort = false;
   let turnStartedMonotonicMs = clock.monotonicMs();
@@ -83,11 +90,13 @@ export async function answerQuestion(
       const slot: Slot = slotOf(device, source.slots);
       for (const leaf of found) {
         if (device === afterDevice && leaf.key <= afterKey) continue;
-        if (leaves.length >= question.limit) {
+        if (leaves.length >= question.limit || charsLeft <= 0) {
           cutShort = true;
           break;
         }
-        leaves.push(formatLeaf(leaf, slot, question.encoding, nowNs));
+        const text = formatLeaf(leaf, slot, question.encoding, nowNs);
+        leaves.push(text);
+        charsLeft -= text.length;
         last = leaf;
       }
     }

@@ -23,12 +23,19 @@ export interface Problems {
   readonly problems: string[];
 }
 
-const name = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, 'must be 1-128 of A-Z a-z 0-9 . _ -');
+/** Names of devices and profiles. `.` and `..` are left out: they vanish from every URL. */
+export const namePattern = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
+const name = z.string().regex(namePattern, 'must be 1-128 of A-Z a-z 0-9 . _ -, and not . or ..');
 const address = z.string().refine(isAddress, 'must be host:port or [IPv6 address]:port');
 const secret = z
   .string()
   .regex(/^(file:.|env:[A-Za-z_])/, 'must be a reference, file:PATH or env:NAME, not the secret');
-const wholeMs = z.int('must be a whole number of milliseconds').min(0, 'must not be negative');
+/** What a timer can wait; beyond it, timers fire at once. */
+const msMax = 2 ** 31 - 1;
+const wholeMs = z
+  .int('must be a whole number of milliseconds')
+  .min(0, 'must not be negative')
+  .max(msMax, `must be at most ${msMax} (24 days)`);
 const encoding = z.enum(encodingNames, `must be one of ${encodingNames.join(', ')}`);
 const path = z.string().transform((text, context) => {
   try {
@@ -51,7 +58,7 @@ const subscription = z.strictObject({
 const readOnly = {
   status: z.unknown().optional(),
   changedBy: z.unknown().optional(),
-  changedAt: z.unknown().optional().optional(),
+  changedAt: z.unknown().optional(),
 };
 
 const profileDocument = z.strictObject({
@@ -91,7 +98,7 @@ const deviceDocument = z.strictObject({
 
 /** `input` is what a YAML or JSON reader made. `changedBy` and `changedAtNs` come out empty: the writer says them. */
 export function parseDevice(input: unknown): ParsedDevice {
-  const parsed = deviceDocument.safeParse(input);
+  const parsed = deviceDocument.safeParse(input, { error: wrongType });
   const problems = [...problemsOf(parsed), ...deviceProblems(input)];
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
   const { tls, credentials, labels, encoding: wanted = '', ...rest } = parsed.data;
@@ -110,7 +117,7 @@ export function parseDevice(input: unknown): ParsedDevice {
 
 /** As `parseDevice`. */
 export function parseProfile(input: unknown): ParsedProfile {
-  const parsed = profileDocument.safeParse(input);
+  const parsed = profileDocument.safeParse(input, { error: wrongType });
   const problems = [...problemsOf(parsed), ...subscriptionProblems(input)];
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
   const { status: _s, changedBy: _b, changedAt: _a, encoding: wanted = '', ...said } = parsed.data;
@@ -259,6 +266,20 @@ function subscriptionProblems(input: unknown): string[] {
       .filter((field) => item[field] !== undefined && item[field] !== 0 && item[field] !== false)
       .map((field) => `subscriptions[${index}].${field}: only for mode sample`);
   });
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  array: 'a list',
+  string: 'a text',
+  boolean: 'true or false',
+  object: 'an object',
+};
+
+/** The words for a field that is missing or of another type; fields with words of their own keep them. */
+function wrongType(issue: { code?: string | undefined; expected?: unknown; input?: unknown }): string | undefined {
+  if (issue.code !== 'invalid_type') return undefined;
+  if (issue.input === undefined) return 'required';
+  return `must be ${typeNames[String(issue.expected)] ?? String(issue.expected)}`;
 }
 
 function problemsOf(parsed: { success: boolean; error?: z.ZodError }): string[] {

@@ -93,7 +93,7 @@ test('what is not HTTP gets one clear answer and the next request is served', as
 test('a header cannot be smuggled through names that go into an answer', async () => {
   await api.addDevice('a');
   const reply = await raw(
-    'GET /api/v1/devices/a%0d%0aX-Evil:%201/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    'GET /api/v1/devices/a%0d%0aX-Evil:%201/state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
   );
   expect(reply).toContain('404 Not Found');
   expect(reply.split('\r\n\r\n')[0]).not.toMatch(/x-evil/i);
@@ -101,6 +101,31 @@ test('a header cannot be smuggled through names that go into an answer', async (
   instance.instanceId = 'ü\r\nX-Evil: 1';
   const answer = await api.ask('/api/v1/devices/a/state');
   expect(answer.headers.get('holdfast-served-by')).toBe('???X-Evil: 1');
+});
+
+test.each([
+  ['localhost:1', 200],
+  ['127.0.0.1', 200],
+  ['[::1]:8080', 200],
+  ['dev.localhost', 200],
+  ['rebound.example:8080', 400],
+  ['127.0.0.1.rebound.example', 400],
+  ['localhost.rebound.example', 400],
+])('on loopback, a request for host %s gets %i: no page from elsewhere passes as ours', async (host, status) => {
+  const reply = await raw(`GET /healthz HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  expect(reply).toContain(`HTTP/1.1 ${status} `);
+});
+
+test('every answer says that its type is what it says', async () => {
+  for (const path of ['/', '/healthz', '/nowhere', '/subjects']) {
+    expect([path, (await api.ask(path)).headers.get('x-content-type-options')]).toEqual([path, 'nosniff']);
+  }
+});
+
+test('a compressed body that cannot be inflated is a problem of the body', async () => {
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+  const reply = await api.ask('/api/v1/devices/a', { method: 'PUT', body: 'no gzip', headers });
+  expect([reply.status, reply.body['code']]).toEqual([400, 'BODY_INVALID']);
 });
 
 test('HEAD is GET without the body', async () => {

@@ -155,7 +155,12 @@ const sub = (fields: object): object => ({ ...good, subscriptions: [{ path: '/a'
 
 describe('problems', () => {
   test.each<[string, object | null, string]>([
-    ['', null, 'expected object'],
+    ['', null, 'must be an object'],
+    ['', { ...good, addresses: undefined }, 'addresses: required'],
+    ['', { ...good, disabled: 1 }, 'disabled: must be true or false'],
+    ['', { ...good, profiles: 'p' }, 'profiles: must be a list'],
+    ['', { ...good, name: '..' }, 'not . or ..'],
+    ['', { ...good, receiveTimeoutMs: 2 ** 31 }, 'receiveTimeoutMs: must be at most'],
     ['', { ...good, nmae: 1 }, 'unknown field "nmae"'],
     ['', { ...good, name: 'a b' }, 'name: must be 1-128'],
     ['', { ...good, name: 'a'.repeat(129) }, 'name: must be 1-128'],

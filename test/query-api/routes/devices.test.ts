@@ -176,3 +176,27 @@ test('too many waiting changes are refused with 429', async () => {
   expect(statuses).toContain(503);
   expect(statuses).toContain(429);
 });
+
+test('a profile that does not exist is told beside everything else that is wrong', async () => {
+  const reply = await api.send('PUT', '/api/v1/devices/a', { addresses: ['x'], profiles: ['nope', 5, 'a b'] });
+  expect(reply.body['problems']).toEqual([
+    'addresses[0]: must be host:port or [IPv6 address]:port',
+    'profiles[1]: must be a text',
+    'profiles[2]: must be 1-128 of A-Z a-z 0-9 . _ -, and not . or ..',
+    'tls: required, or plaintext: true',
+    'device a: profile "nope" does not exist',
+  ]);
+  const file = { devices: [{ name: 'b', plaintext: true, profiles: ['new', 'nope'] }], profiles: [{ name: 'new' }] };
+  expect((await api.send('POST', '/api/v1/devices:import', file)).body['problems']).toEqual([
+    'devices[0] (b): addresses: required',
+    'profiles[0] (new): subscriptions: required',
+    'device b: profile "nope" does not exist',
+  ]);
+});
+
+test('names that no URL can say are refused, in an import too', async () => {
+  for (const name of ['.', '..']) {
+    const device = { name, addresses: ['h:1'], plaintext: true, subscriptions: [{ path: '/' }] };
+    expect((await api.send('POST', '/api/v1/devices:import', { devices: [device] })).status).toBe(400);
+  }
+});
