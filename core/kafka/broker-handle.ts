@@ -79,12 +79,26 @@ export class BrokerHandle {
     return this.#link !== undefined && !this.#link.ended;
   }
 
+  /** A request that is sent now does not wait for a connection first. */
+  get isOpen(): boolean {
+    return this.#link?.isOpen === true;
+  }
+
+  /** Connects, unless it is connected. Rejects with a `KafkaError`. */
+  open(): Promise<void> {
+    return this.#livingLink().open();
+  }
+
   /** One request with its body's bytes, answered with the body's bytes. `timeoutMs` can only lengthen the limit. */
   send(apiKey: number, apiVersion: number, body: Buffer, timeoutMs?: number): Promise<Buffer> {
+    return this.#livingLink().send({ apiKey, apiVersion, body, timeoutMs });
+  }
+
+  #livingLink(): BrokerLink {
     if (this.#link === undefined || this.#link.ended) {
       this.#link = new BrokerLink({ host: this.host, port: this.port }, this.#options, this.#limits);
     }
-    return this.#link.send({ apiKey, apiVersion, body, timeoutMs });
+    return this.#link;
   }
 
   /** Ends the connection now; requests in flight reject. The next request connects again. */

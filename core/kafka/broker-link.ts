@@ -49,6 +49,7 @@ export class BrokerLink {
   readonly #broker: ClientBroker;
   readonly #sockets = new Set<Socket>();
   #opening: Promise<void> | undefined;
+  #open = false;
   #openingFetch: Promise<unknown> | undefined;
   #ended: KafkaError | undefined;
 
@@ -88,12 +89,27 @@ export class BrokerLink {
     return this.#ended !== undefined;
   }
 
+  /** A request would be written at once; all but Fetch, which has its own socket. */
+  get isOpen(): boolean {
+    return this.#open && this.#ended === undefined;
+  }
+
+  /** Resolves once requests are written without waiting. Rejects with a `KafkaError`, which has ended the link. */
+  async open(): Promise<void> {
+    try {
+      await this.#opened();
+    } catch (thrown) {
+      const error = this.#ended ?? kafkaError(thrown, `connecting to ${this.#address.host}:${this.#address.port}`);
+      this.destroy(error);
+      throw error;
+    }
+  }
+
   /** Answers with the response's body. Rejects with a `KafkaError`; one without an answer has ended the link. */
   async send(request: LinkRequest): Promise<Buffer> {
     const about = `${factsOfRequest(request)} to ${this.#address.host}:${this.#address.port}`;
     try {
-      if (this.#ended !== undefined) throw this.#ended;
-      await (this.#opening ??= this.#broker.connect());
+      await this.#opened(); // always, so that requests keep the order in which they were made
       if (request.apiKey === fetchKey) await (this.#openingFetch ??= this.#pool.getConnection(1));
       this.#failIfUnsupported(request, about);
       const answer = await this.#pool.send({
@@ -129,6 +145,12 @@ export class BrokerLink {
       if (!(socket instanceof TLSSocket) && !socket.destroyed && !socket.writableEnded) socket.resetAndDestroy();
       socket.destroy(reason);
     }
+  }
+
+  async #opened(): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended;
+    await (this.#opening ??= this.#broker.connect());
+    this.#open = true;
   }
 
   #failIfUnsupported({ apiKey, apiVersion }: LinkRequest, about: string): void {

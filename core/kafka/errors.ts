@@ -194,3 +194,12 @@ export function toHoldfastError(thrown: unknown): HoldfastError {
   const retryable = error.retriable;
   return new HoldfastError('KAFKA_UNAVAILABLE', message, { cause: error, facts, retryable });
 }
+
+/** A record that the broker refuses by itself, for what it is. */
+export function recordRefusal(code: number, about: string): HoldfastError {
+  const error = kafkaErrorOfCode(code, about);
+  const tooLarge = code === 10 || code === 18;
+  if (!tooLarge) return toHoldfastError(error);
+  const message = `${error.message}: shorten the record, or raise max.message.bytes of the topic`;
+  return new HoldfastError('MESSAGE_TOO_LARGE', message, { cause: error });
+}

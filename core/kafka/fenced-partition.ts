@@ -1,10 +1,20 @@
 import { Backoff } from '../backoff.ts';
-import { deferred, type Deferred } from '../deferred.ts';
 import { type HoldfastError, messageOf } from '../errors.ts';
 import { type Random } from '../random.ts';
 import { type ProducerIdentity } from './broker-handle.ts';
 import { type Compressor } from './compression.ts';
-import { factsOf, kafkaErrorOfCode, toHoldfastError } from './errors.ts';
+import { factsOf, kafkaErrorOfCode, recordRefusal, toHoldfastError } from './errors.ts';
+import {
+  type AckListener,
+  newStake,
+  type PartitionRecord,
+  type PendingBatch,
+  replaceBatch,
+  roughLength,
+  sequenceAfter,
+  splitBatch,
+  type Stake,
+} from './pending-batch.ts';
 import {
   type ProduceBatch,
   type ProduceCounters,
@@ -12,7 +22,9 @@ import {
   type ProduceSource,
 } from './produce-dispatcher.ts';
 import { type ProduceAnswer } from './produce-protocol.ts';
-import { BatchBuilder, type DecodedRecord, decodeBatches, decodeRecords, type SealedBatch } from './record-batch.ts';
+import { BatchBuilder, type DecodedRecord, decodeBatches, decodeRecords } from './record-batch.ts';
+
+export { type AckListener, type PartitionRecord } from './pending-batch.ts';
 
 /**
  * What a fenced writer has for one partition: the open batch, and those that are sealed and not acked, in order.
@@ -24,26 +36,14 @@ import { BatchBuilder, type DecodedRecord, decodeBatches, decodeRecords, type Se
  * P3. At most five batches are under way, as many as the broker remembers; one until the first ack of a producer epoch,
  *     because a broker that does not know the producer would take the second without the first.
  * P4. A batch of unknown outcome is never given up.
- * P5. A record that the broker refuses by itself is replaced one for one (`replacement`), or left out where there is
- *     nothing to replace it: sequences and positions of those behind it stay.
+ * P5. A record that the broker refuses by itself is replaced one for one, so that sequences and positions behind it stay,
+ *     or left out: its ticket rejects, or its owner has said that it goes on without it.
+ * P6. Leaving one out moves the sequences behind it. If a batch there went unanswered, a late copy of it could take the
+ *     sequence of the next one, which would then pass for a duplicate: so it takes a new producer epoch first.
  */
-export interface AckListener {
-  /** Values of so many bytes, all of one batch, are durable. */
-  acked(bytes: number): void;
-}
-
-/** All records of a batch share it. Rejects when the slot is lost; nobody has to listen. */
+/** All records of a batch share it. Rejects when the slot is lost, or a record was left out; nobody has to listen. */
 export interface Ticket {
   readonly acked: Promise<void>;
-}
-
-export interface PartitionRecord {
-  readonly key: Buffer | null;
-  /** Stands before the value; null: nothing does. */
-  readonly prefix: Buffer | null;
-  readonly value: Buffer | null;
-  readonly header: Buffer | null;
-  readonly timestampMs: number;
 }
 
 /** What a partition asks and tells its writer. */
@@ -57,9 +57,12 @@ export interface PartitionOwner {
   quiet(): void;
   ackedSome(): void;
   fatal(error: HoldfastError): void;
-  /** What takes the place of a record that is given up; null: nothing. */
-  replacement(record: DecodedRecord): PartitionRecord | null;
+  /** What becomes of a record that the broker refuses for good. */
+  refused(record: DecodedRecord): Refused;
 }
+
+/** A record in its place; `go-on`: left out, its ticket resolves all the same; `reject`: left out, its ticket rejects. */
+export type Refused = PartitionRecord | 'go-on' | 'reject';
 
 export interface PartitionOptions {
   readonly topic: string;
@@ -71,26 +74,6 @@ export interface PartitionOptions {
   readonly random: Random;
 }
 
-/** What hangs on a batch, and on all parts of one that was split. */
-interface Stake {
-  readonly done: Deferred<undefined>;
-  readonly listeners: Map<AckListener, number>;
-  /** Bytes of its records. */
-  bytes: number;
-  parts: number;
-}
-
-interface Pending {
-  /** null: being compressed. */
-  sealed: SealedBatch | null;
-  readonly recordCount: number;
-  readonly stake: Stake;
-  /** First record of each group that must stay together. */
-  readonly groupStarts: readonly number[];
-  readonly replacing: boolean;
-  sent: boolean;
-}
-
 const inFlightMax = 5;
 const outOfOrder = 45;
 const duplicate = 46;
@@ -98,9 +81,9 @@ const unknownProducer = 59;
 const fencedCodes: readonly number[] = [47, 90]; // INVALID_PRODUCER_EPOCH, PRODUCER_FENCED
 /** The batch itself is refused: MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP. */
 const contentCodes: readonly number[] = [10, 18, 2, 87, 32];
+const corrupt = 2;
 /** Replicas or disks are missing: nothing changes within milliseconds. */
 const slowCodes: readonly number[] = [19, 20, 56];
-const sequenceMax = 2_147_483_647;
 const leaseRetryMs = 50;
 
 export class FencedPartition implements ProduceSource {
@@ -113,15 +96,17 @@ export class FencedPartition implements ProduceSource {
   readonly #slow = new Backoff({ initialMs: 500, maxMs: 2_000, factor: 2, jitter: 0.5 });
   #open: { readonly stake: Stake; groupStarts: number[] } | null = null;
   /** Oldest first; the first `#inFlight` of them are under way unless `#rewinding`. */
-  readonly #pending: Pending[] = [];
+  readonly #pending: PendingBatch[] = [];
   #inFlight = 0;
   /** Sequence of the first unacked batch. */
   #sequence = 0;
   /** The broker has acked a batch of this producer epoch (P3). */
   #known = false;
   #rewinding = false;
-  /** The first batch was refused for what is in it: to be split or replaced once nothing is under way. */
-  #refusedContent = false;
+  /** The first batch was refused for what is in it, with this code: to be split or replaced once nothing is under way. */
+  #refusedCode = 0;
+  /** The batch that arrived damaged once: only the second time its content is to blame. */
+  #damaged: PendingBatch | null = null;
   #rewriting = false;
   #restMs = 0;
   #unackedBytes = 0;
@@ -206,6 +191,7 @@ export class FencedPartition implements ProduceSource {
         }
       },
       lost: () => {
+        batch.uncertain = true;
         this.#rewinding = true; // P2, P4
         this.#settle();
       },
@@ -214,6 +200,7 @@ export class FencedPartition implements ProduceSource {
 
   /** A new producer epoch: everything unacked goes out again from sequence 0. Only when quiet. */
   restart(): void {
+    for (const batch of this.#pending) batch.uncertain = false; // a late copy of the old epoch is refused
     this.#sequence = 0;
     this.#known = false;
     this.#rewinding = false;
@@ -238,7 +225,7 @@ export class FencedPartition implements ProduceSource {
   }
 
   #maySendMore(): boolean {
-    if (this.#ended || this.#rewinding || this.#refusedContent || this.#rewriting) return false;
+    if (this.#ended || this.#rewinding || this.#refusedCode !== 0 || this.#rewriting) return false;
     return this.#inFlight < (this.#known ? inFlightMax : 1); // P3
   }
 
@@ -249,7 +236,7 @@ export class FencedPartition implements ProduceSource {
     this.#options.dispatcher.ready(this, waiting ? 0 : undefined);
   }
 
-  #answered(batch: Pending, { code }: ProduceAnswer): void {
+  #answered(batch: PendingBatch, { code }: ProduceAnswer): void {
     if (this.#ended) return;
     const first = batch === this.#pending[0];
     if (code === 0 || code === duplicate) {
@@ -259,12 +246,13 @@ export class FencedPartition implements ProduceSource {
       this.#rewinding = true;
       this.#options.owner.producerRefused(true);
     } else if (code === outOfOrder || code === unknownProducer) {
-      const forgotten = first && !this.#rewinding && !this.#refusedContent; // else it stands behind a failure
+      const forgotten = first && !this.#rewinding && this.#refusedCode === 0; // else it stands behind a failure
       this.#rewinding = true;
       if (forgotten) this.#options.owner.producerRefused(false);
     } else if (contentCodes.includes(code)) {
       this.#rewinding = true;
-      if (first) this.#refusedContent = true;
+      if (first && code === corrupt && this.#damaged !== batch) this.#damaged = batch;
+      else if (first) this.#refusedCode = code;
     } else if (factsOf(code).retriable) {
       this.#rewinding = true;
       const backoff = slowCodes.includes(code) ? this.#slow : this.#fast;
@@ -275,7 +263,7 @@ export class FencedPartition implements ProduceSource {
     }
   }
 
-  #ack(batch: Pending): void {
+  #ack(batch: PendingBatch): void {
     this.#pending.shift();
     this.#sequence = sequenceAfter(this.#sequence, batch.recordCount);
     this.#known = true;
@@ -292,8 +280,17 @@ export class FencedPartition implements ProduceSource {
     stake.parts -= 1;
     if (stake.parts > 0) return;
     this.#unackedBytes -= stake.bytes;
-    stake.done.resolve(undefined);
-    for (const [listener, bytes] of stake.listeners) listener.acked(bytes);
+    if (stake.refusal === null) stake.done.resolve(undefined);
+    else stake.done.reject(stake.refusal);
+    const failures: unknown[] = [];
+    for (const [listener, bytes] of stake.listeners) {
+      try {
+        listener.acked(bytes); // what was refused comes back as credit, too
+      } catch (thrown) {
+        failures.push(thrown); // the others hear of theirs all the same
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, messageOf(failures[0]));
   }
 
   /** After each answer or loss: once nothing is under way, begins again from the first unacked batch (P2). */
@@ -306,10 +303,11 @@ export class FencedPartition implements ProduceSource {
       return;
     }
     if (this.#inFlight > 0) return;
-    if (this.#refusedContent) {
+    if (this.#refusedCode !== 0) {
+      const code = this.#refusedCode;
       this.#rewriting = true;
-      this.#refusedContent = false;
-      void this.#rewriteFirst();
+      this.#refusedCode = 0;
+      void this.#rewriteFirst(code);
       return;
     }
     this.#goOn();
@@ -331,7 +329,8 @@ export class FencedPartition implements ProduceSource {
     this.#open = null;
     const { recordCount } = this.#builder;
     const { stake, groupStarts } = open;
-    const pending: Pending = { sealed: null, recordCount, stake, groupStarts, replacing: false, sent: false };
+    const state = { replacing: false, sent: false, uncertain: false };
+    const pending: PendingBatch = { sealed: null, recordCount, stake, groupStarts, ...state };
     this.#pending.push(pending);
     const sealed = this.#builder.seal(this.#options.compressor);
     if (!(sealed instanceof Promise)) {
@@ -349,7 +348,7 @@ export class FencedPartition implements ProduceSource {
   }
 
   /** Splits the first batch, or replaces its only record (P5). */
-  async #rewriteFirst(): Promise<void> {
+  async #rewriteFirst(code: number): Promise<void> {
     try {
       const batch = this.#pending[0];
       const sealed = batch?.sealed ?? null;
@@ -358,8 +357,8 @@ export class FencedPartition implements ProduceSource {
       if (encoded === undefined) throw new Error('a sealed batch is whole');
       const records = await decodeRecords(encoded);
       if (batch !== this.#pending[0]) return; // ended meanwhile
-      if (records.length > 1) this.#split(batch, records);
-      else if (records[0] !== undefined) this.#replace(batch, records[0]);
+      if (records.length > 1) this.#pending.splice(0, 1, ...splitBatch(batch, records));
+      else if (records[0] !== undefined) this.#giveUp(batch, records[0], code);
     } catch (thrown) {
       this.#options.owner.fatal(toHoldfastError(thrown));
     } finally {
@@ -368,57 +367,16 @@ export class FencedPartition implements ProduceSource {
     }
   }
 
-  #split(batch: Pending, records: readonly DecodedRecord[]): void {
-    const half = records.length / 2;
-    const starts = batch.groupStarts.filter((start) => start > 0);
-    const near = (a: number, b: number): number => (Math.abs(a - half) <= Math.abs(b - half) ? a : b);
-    const cut = starts.length === 0 ? Math.ceil(half) : starts.reduce(near); // a group alone is cut, or it would never go
-    batch.stake.parts += 1;
-    const part = (from: number, to: number): Pending => ({
-      ...batch,
-      sealed: sealRecords(records.slice(from, to).map(asIs)),
-      recordCount: to - from,
-      groupStarts: batch.groupStarts.filter((start) => start >= from && start < to).map((start) => start - from),
-    });
-    this.#pending.splice(0, 1, part(0, cut), part(cut, records.length));
-  }
-
-  #replace(batch: Pending, record: DecodedRecord): void {
+  #giveUp(batch: PendingBatch, record: DecodedRecord, code: number): void {
     this.#counters.givenUpRecords += 1;
-    const replacement = batch.replacing ? null : this.#options.owner.replacement(record);
-    if (replacement === null) {
-      this.#pending.shift();
-      this.#finish(batch.stake);
+    const instead = batch.replacing ? 'reject' : this.#options.owner.refused(record);
+    if (typeof instead === 'object') {
+      this.#pending[0] = replaceBatch(batch, instead);
       return;
     }
-    this.#pending[0] = { ...batch, sealed: sealRecords([replacement]), replacing: true, sent: false };
+    this.#pending.shift();
+    if (instead === 'reject') batch.stake.refusal = recordRefusal(code, `${this.topic}-${this.partition}`);
+    if (this.#pending.some(({ uncertain }) => uncertain)) this.#options.owner.producerRefused(false); // P6
+    this.#finish(batch.stake);
   }
-}
-
-function newStake(): Stake {
-  const done = deferred<undefined>();
-  done.promise.catch(() => undefined); // who waits hears of it; nobody has to wait
-  return { done, listeners: new Map(), bytes: 0, parts: 1 };
-}
-
-function asIs({ key, value, header, timestampMs }: DecodedRecord): PartitionRecord {
-  return { key, prefix: null, value, header, timestampMs: Number(timestampMs) };
-}
-
-function sealRecords(records: readonly PartitionRecord[]): SealedBatch {
-  const builder = new BatchBuilder();
-  for (const { key, prefix, value, header, timestampMs } of records)
-    builder.append(key, prefix, value, header, timestampMs);
-  const sealed = builder.seal();
-  if (sealed instanceof Promise) throw new Error('an uncompressed batch is sealed at once');
-  return sealed;
-}
-
-/** Sequences wrap around to 0 behind the largest 31-bit number. */
-function sequenceAfter(sequence: number, count: number): number {
-  return sequence > sequenceMax - count ? count - (sequenceMax - sequence) - 1 : sequence + count;
-}
-
-function roughLength({ key, prefix, value, header }: PartitionRecord): number {
-  return (key?.length ?? 0) + (prefix?.length ?? 0) + (value?.length ?? 0) + (header?.length ?? 0) + 32;
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert';
 import { decodeHeader, encodeHeaderInto, headerLength, recordKinds, type RecordKind } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { type Clock } from '../clock.ts';
@@ -11,7 +12,7 @@ import {
   type AckListener,
   FencedPartition,
   type PartitionOwner,
-  type PartitionRecord,
+  type Refused,
   type Ticket,
 } from './fenced-partition.ts';
 import { type ProduceDispatcher } from './produce-dispatcher.ts';
@@ -28,7 +29,8 @@ export { type AckListener, type Ticket } from './fenced-partition.ts';
  * away everything waits in order; the caller bounds it by `unackedBytes`.
  *
  * W1. seq is 1, 2, 3 … of this epoch, given at append, never skipped, never given twice: a record that the broker
- *     refuses for good leaves a gap marker with its seq.
+ *     refuses for good leaves a gap marker with its seq. Only in partitions that `appendNumbered` writes: a record of any
+ *     other one is left out, and nothing takes its place.
  * W2. The lease is looked at before a batch is sealed, sent or sent again, and before a producer id is asked for.
  * W3. Refused as fenced while the lease stands, it takes the producer id again and sends everything unacked with its old
  *     positions: readers drop repeats. Three times in 10 s without an ack: the slot is somebody else's.
@@ -60,6 +62,14 @@ export interface LostRecord {
   readonly valueBytes: number;
 }
 
+/** A record given to `append` that the broker refuses by itself, most likely too large for the topic. */
+export interface RefusedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: Buffer | null;
+  readonly valueBytes: number;
+}
+
 export interface FencedWriterOptions {
   readonly slot: Slot;
   readonly epoch: bigint;
@@ -74,6 +84,11 @@ export interface FencedWriterOptions {
   readonly onFatal?: (error: HoldfastError) => void;
   /** The framed value of the gap marker that takes a lost record's place. Needed where `appendNumbered` is used. */
   readonly gapMarker?: (record: LostRecord) => Buffer;
+  /**
+   * A record given to `append` is refused for good and left out. `go-on`: the caller counts it and does without, its
+   * ticket resolves; `reject`, or no function: the ticket of its batch rejects, and the slot goes on.
+   */
+  readonly onRefused?: (record: RefusedRecord) => 'go-on' | 'reject';
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random?: Random;
@@ -90,7 +105,7 @@ export class FencedWriter {
   readonly epoch: bigint;
   readonly #options: FencedWriterOptions;
   readonly #random: Random;
-  readonly #partitions = new Map<string, FencedPartition>();
+  readonly #partitions = new Map<string, { readonly partition: FencedPartition; readonly numbered: boolean }>();
   readonly #header = Buffer.alloc(headerLength);
   readonly #stopping = new AbortController();
   readonly #limited = new RateLimited();
@@ -127,7 +142,7 @@ export class FencedWriter {
   /** Bytes of records accepted and not acked. */
   get unackedBytes(): number {
     let bytes = 0;
-    for (const partition of this.#partitions.values()) bytes += partition.unackedBytes;
+    for (const { partition } of this.#partitions.values()) bytes += partition.unackedBytes;
     return bytes;
   }
 
@@ -153,9 +168,12 @@ export class FencedWriter {
     );
   }
 
-  /** Resolves when everything appended so far is acked; rejects when the slot is lost. */
+  /** Resolves when everything appended so far is acked or refused; rejects when the slot is lost. */
   async flushed(): Promise<void> {
-    await Promise.all([...this.#partitions.values()].map(({ last }) => last));
+    const refused = (thrown: unknown): void => {
+      if (this.#ended !== null && thrown === this.#ended) throw this.#ended;
+    };
+    await Promise.all([...this.#partitions.values()].map(({ partition }) => partition.last.catch(refused)));
   }
 
   /** Sends nothing any more: tickets reject with `LEASE_LOST`. Returns how many records were never sent. */
@@ -169,7 +187,7 @@ export class FencedWriter {
     this.#identity = null;
     this.#stopping.abort(reason);
     let unsent = 0;
-    for (const partition of this.#partitions.values()) unsent += partition.end(reason);
+    for (const { partition } of this.#partitions.values()) unsent += partition.end(reason);
     return unsent;
   }
 
@@ -177,25 +195,31 @@ export class FencedWriter {
     if (this.#ended !== null) throw this.#ended;
   }
 
+  /** A partition is numbered or not, from its first record on: that decides what becomes of a refused one (W1). */
   #partition(topic: string, partition: number, numbered: boolean): FencedPartition {
     const key = `${topic}\0${partition}`;
     let found = this.#partitions.get(key);
     if (found === undefined) {
-      found = new FencedPartition({
+      const refused = numbered
+        ? (record: DecodedRecord) => this.#gapFor(record)
+        : (record: DecodedRecord) => this.#leaveOut(topic, partition, record);
+      const made = new FencedPartition({
         topic,
         partition,
         batchBytesMax: this.#options.batchBytesMax ?? 262_144,
         compressor: compressorOf(this.#options.compression ?? 'auto'),
         dispatcher: this.#options.dispatcher,
-        owner: numbered ? this.#owner : { ...this.#owner, replacement: (record) => this.#leaveOut(record) },
+        owner: { ...this.#owner, refused },
         random: this.#random,
       });
+      found = { partition: made, numbered };
       this.#partitions.set(key, found);
     }
-    return found;
+    assert(found.numbered === numbered, `${topic}-${partition} takes numbered records or others, not both`);
+    return found.partition;
   }
 
-  readonly #owner: PartitionOwner = {
+  readonly #owner: Omit<PartitionOwner, 'refused'> = {
     identity: () => (this.#recovering ? null : this.#identity),
     mayPublish: () => this.#options.leaseLive(), // W2
     producerRefused: (fenced) => this.#recover(fenced),
@@ -204,7 +228,6 @@ export class FencedWriter {
       this.#reinitsAtMonotonicMs = [];
     },
     fatal: (error) => this.#fail(error),
-    replacement: (record) => this.#gapFor(record),
   };
 
   async #takeProducerId(): Promise<void> {
@@ -213,7 +236,7 @@ export class FencedWriter {
     this.#stopping.signal.throwIfAborted();
     this.#identity = identity;
     this.#recovering = false;
-    for (const partition of this.#partitions.values()) partition.restart();
+    for (const { partition } of this.#partitions.values()) partition.restart();
   }
 
   /** W3: from here on nothing is sent until there is a new producer id. */
@@ -239,7 +262,7 @@ export class FencedWriter {
   /** W4 */
   #reinitWhenQuiet(): void {
     if (!this.#recovering || this.#taking || this.#ended !== null) return;
-    for (const partition of this.#partitions.values()) if (!partition.isQuiet) return;
+    for (const { partition } of this.#partitions.values()) if (!partition.isQuiet) return;
     this.#taking = true;
     this.#takeProducerId()
       .catch((thrown: unknown) => {
@@ -259,11 +282,11 @@ export class FencedWriter {
   }
 
   /** The gap marker in the place of a numbered record, with its position (W1). */
-  #gapFor(record: DecodedRecord): PartitionRecord | null {
-    this.#leaveOut(record);
+  #gapFor(record: DecodedRecord): Refused {
+    this.#logRefused(record);
     const { key, value, header, timestampMs } = record;
     const { gapMarker } = this.#options;
-    if (gapMarker === undefined || key === null || header === null) return null;
+    if (gapMarker === undefined || key === null || header === null) return 'reject';
     const marker = Buffer.from(header);
     marker.writeUInt8(gapKind, 1);
     return {
@@ -275,12 +298,16 @@ export class FencedWriter {
     };
   }
 
-  #leaveOut({ key, value }: DecodedRecord): null {
+  #leaveOut(topic: string, partition: number, record: DecodedRecord): Refused {
+    this.#logRefused(record);
+    const { key, value } = record;
+    return this.#options.onRefused?.({ topic, partition, key, valueBytes: value?.length ?? 0 }) ?? 'reject';
+  }
+
+  #logRefused({ key, value }: DecodedRecord): void {
     const suppressed = this.#limited.pass('given up', this.#options.clock.monotonicMs());
-    if (suppressed !== undefined) {
-      const fields = { slot: this.slot, key: key?.toString(), bytes: value?.length ?? 0, suppressed };
-      this.#options.logger.error(fields, 'record given up, the broker refuses it');
-    }
-    return null;
+    if (suppressed === undefined) return;
+    const fields = { slot: this.slot, key: key?.toString(), bytes: value?.length ?? 0, suppressed };
+    this.#options.logger.error(fields, 'record given up, the broker refuses it');
   }
 }

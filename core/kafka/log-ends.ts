@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events';
 import { decodeHeader } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
+import { manyWaits } from '../abort.ts';
 import { type Clock } from '../clock.ts';
 import { type Logger } from '../logger.ts';
 import { latestTimestamp } from './broker-handle.ts';
@@ -48,8 +48,7 @@ export class KafkaLogEnds implements LogEnds {
     for (const [slot, end] of ends) reader.assign(topic, slot, end - 1n);
     try {
       await reader.start(signal);
-      const all = AbortSignal.any([signal]);
-      setMaxListeners(0, all); // one waiter per slot is no leak
+      const all = manyWaits(signal);
       await Promise.all([...ends.keys()].map((slot) => reader.caughtUp(topic, slot, all)));
     } finally {
       await reader.stop();

@@ -1,5 +1,6 @@
-import { deferred, type Deferred } from '../deferred.ts';
 import { raceAbort } from '../abort.ts';
+import { Backoff } from '../backoff.ts';
+import { deferred, type Deferred } from '../deferred.ts';
 
 /**
  * Where a reader stands in one partition, and who waits for it to get further. Holds no connection and reads no clock.
@@ -19,6 +20,8 @@ export class LogPartition {
   busy = false;
   /** Not to be asked for before this monotonic time, after an error of its own. */
   retryAtMonotonicMs = 0;
+  /** Between its errors in a row. */
+  readonly backoff = new Backoff({ initialMs: 50, maxMs: 2_000, factor: 2, jitter: 0.5 });
   #nextOffset: bigint | null = null;
   #endOffset: bigint | null = null;
   #highWatermark: bigint | null = null;

@@ -2,15 +2,16 @@ import { Backoff } from '../backoff.ts';
 import { type Clock } from '../clock.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { type Component } from '../lifecycle.ts';
-import { type Logger, RateLimited } from '../logger.ts';
+import { type Logger } from '../logger.ts';
 import { type Random, systemRandom } from '../random.ts';
 import { earliestTimestamp, latestTimestamp } from './broker-handle.ts';
 import { loadCodecs } from './compression.ts';
 import { KafkaConnection, type KafkaOptions } from './connection.ts';
-import { isDenied, kafkaError, kafkaErrorOfCode, toHoldfastError } from './errors.ts';
+import { isDenied, type KafkaError, kafkaError, kafkaErrorOfCode, toHoldfastError } from './errors.ts';
 import { decodeFetch, encodeFetch, fetchApi, type FetchedPartition } from './fetch-protocol.ts';
 import { type LogBatch, readRecords } from './log-batch.ts';
 import { LogPartition } from './log-partition.ts';
+import { ReadTrouble } from './read-trouble.ts';
 
 export { type LogBatch, type LogRecord } from './log-batch.ts';
 
@@ -55,6 +56,7 @@ const graceMs = 10_000;
 /** Without any answer for this long Kafka is away, as `kafkaOk` sees it. */
 const silenceMs = 5_000;
 const offsetOutOfRange = 1;
+const leaderNotAvailable = 5;
 
 export class LogReader implements Component {
   readonly name: string;
@@ -68,8 +70,7 @@ export class LogReader implements Component {
   readonly #fetching = new Set<number>();
   readonly #loops = new Set<Promise<void>>();
   readonly #sleepers = new Set<() => void>();
-  readonly #limited = new RateLimited();
-  readonly #backoff = new Backoff({ initialMs: 50, maxMs: 2_000, factor: 2, jitter: 0.5 });
+  readonly #trouble: ReadTrouble;
   #running = false;
   #stopped = false;
   #lastResponseAtMonotonicMs: number | null = null;
@@ -80,6 +81,7 @@ export class LogReader implements Component {
     this.name = `log reader of ${options.name}`;
     this.#maxWaitMs = options.maxWaitMs ?? 500;
     this.#random = options.random ?? systemRandom;
+    this.#trouble = new ReadTrouble(options);
     const requestTimeoutMs = this.#maxWaitMs + graceMs;
     this.#connection = new KafkaConnection(options.kafka, { name: options.name, requestTimeoutMs });
   }
@@ -117,6 +119,7 @@ export class LogReader implements Component {
     const key = keyOf(topic, partition);
     this.#partitions.get(key)?.remove(new Error(`${key} was unassigned`)); // R3
     this.#partitions.delete(key);
+    this.#trouble.over(key);
     this.#notify();
   }
 
@@ -169,6 +172,11 @@ export class LogReader implements Component {
     return this.#options.clock.monotonicMs() - sinceMs <= silenceMs + this.#maxWaitMs;
   }
 
+  /** New connections for what follows: for a link that looks alive and brings nothing. Positions stay. */
+  reconnect(): void {
+    this.#connection.destroy('the reader connects anew');
+  }
+
   #partition(topic: string, partition: number): LogPartition {
     const found = this.#partitions.get(keyOf(topic, partition));
     if (found === undefined) throw new Error(`${keyOf(topic, partition)} is not assigned to ${this.name}`);
@@ -187,9 +195,10 @@ export class LogReader implements Component {
       }
       try {
         await this.#connection.refreshMetadata([...new Set(due.map(({ topic }) => topic))]);
+        this.#trouble.over('metadata');
       } catch (thrown) {
         if (this.#failOnDenial(thrown)) return;
-        this.#logTrouble('metadata', thrown);
+        this.#noteTrouble('metadata', kafkaError(thrown));
       }
       for (const partition of due) {
         partition.leader = this.#connection.leaderOf(partition.topic, partition.partition) ?? null;
@@ -197,7 +206,10 @@ export class LogReader implements Component {
       }
       const left = due.filter((partition) => partition.leader === null && !partition.removed);
       if (left.length === 0) continue;
-      this.#logTrouble('leader', new Error(`no leader for ${left.length} partitions, ${describe(left)}`));
+      for (const { topic, partition } of left) {
+        const key = keyOf(topic, partition);
+        this.#noteTrouble(key, kafkaErrorOfCode(leaderNotAvailable, key));
+      }
       this.#retryLater(left);
     }
   }
@@ -233,10 +245,11 @@ export class LogReader implements Component {
     try {
       await this.#resolve(node, due);
       await this.#fetch(node, due, maxWaitMs);
+      this.#trouble.over(`broker ${node}`);
       return true;
     } catch (thrown) {
       if (this.#stopped || this.#failOnDenial(thrown)) return false;
-      this.#logTrouble(`broker ${node}`, thrown);
+      this.#noteTrouble(`broker ${node}`, kafkaError(thrown));
       const mine = [...this.#partitions.values()].filter((partition) => partition.leader === node);
       for (const partition of mine) partition.leader = null;
       this.#retryLater(mine);
@@ -254,14 +267,17 @@ export class LogReader implements Component {
     const [earliest, latest] = await Promise.all([at(earliestTimestamp), at(latestTimestamp)]);
     const found = (list: typeof earliest, { topic, partition }: LogPartition) =>
       list.find((entry) => entry.topic === topic && entry.partition === partition);
+    const failed: LogPartition[] = [];
     for (const partition of unknown) {
       const begin = found(earliest, partition);
       const end = found(latest, partition);
       if (partition.removed || begin === undefined || end === undefined) continue;
       const code = begin.code === 0 ? end.code : begin.code;
-      if (code !== 0) this.#partitionFailed(partition, code);
-      else if (!partition.resolve(begin.offset, end.offset)) this.#outOfRange(partition);
+      if (code === 0) {
+        if (!partition.resolve(begin.offset, end.offset)) this.#outOfRange(partition);
+      } else if (!this.#partitionFailed(partition, code)) failed.push(partition);
     }
+    this.#retryLater(failed);
   }
 
   async #fetch(node: number, due: readonly LogPartition[], maxWaitMs: number): Promise<void> {
@@ -278,14 +294,18 @@ export class LogReader implements Component {
     const response = decodeFetch(await this.#connection.broker(node).send(fetchApi.key, fetchApi.version, body));
     if (response.errorCode !== 0) throw kafkaErrorOfCode(response.errorCode, `Fetch of ${this.#options.name}`);
     this.#lastResponseAtMonotonicMs = clock.monotonicMs();
-    this.#backoff.reset();
+    const failed: LogPartition[] = [];
     for (const fetched of response.partitions) {
       const partition = asked.get(keyOf(fetched.topic, fetched.partition));
       if (partition === undefined || partition.removed || this.#stopped) continue; // R3
-      if (fetched.errorCode === 0) this.#deliver(partition, fetched);
-      else if (fetched.errorCode === offsetOutOfRange) this.#outOfRange(partition);
-      else this.#partitionFailed(partition, fetched.errorCode);
+      if (fetched.errorCode === 0) {
+        this.#trouble.over(keyOf(fetched.topic, fetched.partition));
+        partition.backoff.reset();
+        this.#deliver(partition, fetched);
+      } else if (fetched.errorCode === offsetOutOfRange) this.#outOfRange(partition);
+      else if (!this.#partitionFailed(partition, fetched.errorCode)) failed.push(partition);
     }
+    this.#retryLater(failed);
     const untilMs = clock.monotonicMs() + settleMs;
     while (!this.#stopped && due.some((partition) => partition.busy && !partition.removed)) {
       const leftMs = untilMs - clock.monotonicMs();
@@ -317,7 +337,7 @@ export class LogReader implements Component {
     } catch (thrown) {
       if (thrown instanceof HoldfastError) throw thrown; // a codec that is not installed here
       // Not fatal: bytes that were damaged on the way are whole the next time, and the log says what is wrong if not.
-      this.#logTrouble(`records of ${keyOf(partition.topic, partition.partition)}`, thrown, 'error');
+      if (!this.#stopped) this.#trouble.damaged(keyOf(partition.topic, partition.partition), messageOf(thrown));
       this.#retryLater([partition]);
       return;
     }
@@ -336,17 +356,21 @@ export class LogReader implements Component {
     this.#options.onOutOfRange?.(topic, number);
   }
 
-  #partitionFailed(partition: LogPartition, code: number): void {
+  /** True: the reader has ended. */
+  #partitionFailed(partition: LogPartition, code: number): boolean {
     const about = keyOf(partition.topic, partition.partition);
     const error = kafkaErrorOfCode(code, about);
-    if (this.#failOnDenial(error)) return;
-    this.#logTrouble(about, error);
+    if (this.#failOnDenial(error)) return true;
+    this.#noteTrouble(about, error);
     if (error.staleMetadata) partition.leader = null;
-    this.#retryLater([partition]);
+    return false;
   }
 
+  /** Those that failed together are asked for together; how long that takes is each one's own history. */
   #retryLater(partitions: readonly LogPartition[]): void {
-    const atMs = this.#options.clock.monotonicMs() + this.#backoff.nextMs(this.#random);
+    if (partitions.length === 0) return;
+    const delayMs = Math.max(...partitions.map(({ backoff }) => backoff.nextMs(this.#random)));
+    const atMs = this.#options.clock.monotonicMs() + delayMs;
     for (const partition of partitions) partition.retryAtMonotonicMs = atMs;
     this.#notify();
   }
@@ -379,11 +403,8 @@ export class LogReader implements Component {
     this.#notify();
   }
 
-  #logTrouble(what: string, thrown: unknown, level: 'warn' | 'error' = 'warn'): void {
-    const { logger, clock, name } = this.#options;
-    const suppressed = this.#limited.pass(what, clock.monotonicMs());
-    if (suppressed === undefined || this.#stopped) return;
-    logger[level]({ reader: name, what, cause: messageOf(thrown), suppressed }, 'log read failed, trying again');
+  #noteTrouble(place: string, error: KafkaError): void {
+    if (!this.#stopped) this.#trouble.failed(place, error);
   }
 
   #spawn(loop: Promise<void>): void {
@@ -420,13 +441,6 @@ function keyOf(topic: string, partition: number): string {
 function soonest(partitions: readonly LogPartition[], nowMs: number): number | null {
   if (partitions.length === 0) return null;
   return Math.min(...partitions.map((partition) => partition.retryAtMonotonicMs)) - nowMs;
-}
-
-function describe(partitions: readonly LogPartition[]): string {
-  return partitions
-    .slice(0, 3)
-    .map(({ topic, partition }) => keyOf(topic, partition))
-    .join(', ');
 }
 
 function handlerError(what: string, thrown: unknown): HoldfastError {

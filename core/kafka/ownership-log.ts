@@ -34,6 +34,8 @@ export interface OwnershipLog {
   stop(): Promise<void>;
   /** Reads to an end taken now. */
   readToEnd(signal: AbortSignal): Promise<void>;
+  /** Reads on over a new connection: the one it has may look alive and bring nothing. */
+  reconnect(): void;
   /** Resolves when it is durable. */
   writeSlot(record: SlotOwnership): Promise<void>;
   writePlan(plan: Plan): Promise<void>;
@@ -103,6 +105,10 @@ export class KafkaOwnershipLog implements OwnershipLog {
 
   async readToEnd(signal: AbortSignal): Promise<void> {
     await this.#reader?.readToEnd(this.#topic, 0, signal);
+  }
+
+  reconnect(): void {
+    this.#reader?.reconnect();
   }
 
   async writeSlot(record: SlotOwnership): Promise<void> {

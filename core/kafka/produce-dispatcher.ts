@@ -14,8 +14,9 @@ import { decodeProduce, encodeProduce, produceApi, type ProduceAnswer } from './
  * One per process: carries the batches of all its writers to the brokers. A broker serves a connection's requests one
  * after the other, so throughput comes from large requests: each takes one batch of every partition that has one.
  *
- * P1. A batch is taken from its source when a request is about to leave, not before: while Kafka is away the open batch
- *     goes on growing, and nothing is sealed that cannot be sent.
+ * P1. A batch is taken from its source when a request is about to leave, on a connection that stands, not before: while
+ *     Kafka is away the open batch goes on growing, nothing is sealed that cannot be sent, and what a source looks at
+ *     before it gives a batch (its lease) is still so when the batch leaves.
  * P2. Every batch taken is answered exactly once, `answered` or `lost`; what that means for order is the source's affair.
  * P3. Nothing is given up: with a broker gone the dispatcher asks for metadata and goes on, for ever.
  */
@@ -76,6 +77,7 @@ interface Part {
 /** Requests under way to one broker. */
 interface Lane {
   inFlight: number;
+  opening: boolean;
   retryAtMonotonicMs: number;
   readonly backoff: Backoff;
 }
@@ -203,7 +205,22 @@ export class ProduceDispatcher implements Component {
         this.#pumpAfter(lane.retryAtMonotonicMs - nowMs);
         continue;
       }
-      if (lane.inFlight < (this.#options.requestsInFlightMax ?? 5)) this.#sendFrom(node, lane, sources);
+      if (!this.#connection.broker(node).isOpen) void this.#open(node, lane, sources);
+      else if (lane.inFlight < (this.#options.requestsInFlightMax ?? 5)) this.#sendFrom(node, lane, sources);
+    }
+  }
+
+  /** Never rejects. Pumps when the connection stands (P1). */
+  async #open(node: number, lane: Lane, sources: readonly ProduceSource[]): Promise<void> {
+    if (lane.opening) return;
+    lane.opening = true;
+    try {
+      await this.#connection.broker(node).open();
+    } catch (thrown) {
+      if (!this.#stopping.signal.aborted) this.#noteFailure(lane, kafkaError(thrown), sources);
+    } finally {
+      lane.opening = false;
+      if (this.#ready.size > 0) this.#pumpAfter(0);
     }
   }
 
@@ -268,7 +285,7 @@ export class ProduceDispatcher implements Component {
     }
   }
 
-  #noteFailure(lane: Lane, error: KafkaError, parts: readonly Part[]): void {
+  #noteFailure(lane: Lane, error: KafkaError, parts: readonly { readonly topic: string }[]): void {
     lane.retryAtMonotonicMs = this.#options.clock.monotonicMs() + lane.backoff.nextMs(this.#random);
     for (const { topic } of parts) this.#staleTopics.add(topic);
     this.#noteTrouble(error);
@@ -320,7 +337,7 @@ export class ProduceDispatcher implements Component {
   #lane(node: number): Lane {
     let lane = this.#lanes.get(node);
     if (lane === undefined) {
-      lane = { inFlight: 0, retryAtMonotonicMs: 0, backoff: new Backoff(retryMs) };
+      lane = { inFlight: 0, opening: false, retryAtMonotonicMs: 0, backoff: new Backoff(retryMs) };
       this.#lanes.set(node, lane);
     }
     return lane;

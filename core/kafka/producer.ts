@@ -1,7 +1,7 @@
 import { HoldfastError } from '../errors.ts';
 import { deferred, type Deferred } from '../deferred.ts';
 import { type Component } from '../lifecycle.ts';
-import { factsOf, isDenied, type KafkaError, kafkaErrorOfCode, toHoldfastError } from './errors.ts';
+import { factsOf, isDenied, type KafkaError, recordRefusal, toHoldfastError } from './errors.ts';
 import { type KafkaOptions } from './connection.ts';
 import { type ProduceBatch, ProduceDispatcher, type ProduceSource } from './produce-dispatcher.ts';
 import { type ProduceAnswer } from './produce-protocol.ts';
@@ -141,7 +141,7 @@ class PartitionQueue implements ProduceSource {
     }
     this.#remove(batch);
     if (code === 0) batch.done.resolve(baseOffset);
-    else batch.done.reject(refusal(code, `${this.topic}-${this.partition}`));
+    else batch.done.reject(recordRefusal(code, `${this.topic}-${this.partition}`));
     if (this.#waiting.length > 0) this.#dispatcher.ready(this);
   }
 
@@ -168,12 +168,4 @@ class PartitionQueue implements ProduceSource {
     const at = this.#waiting.indexOf(batch);
     if (at >= 0) this.#waiting.splice(at, 1);
   }
-}
-
-function refusal(code: number, about: string): HoldfastError {
-  const error = kafkaErrorOfCode(code, about);
-  const tooLarge = code === 10 || code === 18;
-  if (!tooLarge) return toHoldfastError(error);
-  const message = `${error.message}: shorten the record, or raise max.message.bytes of the topic`;
-  return new HoldfastError('MESSAGE_TOO_LARGE', message, { cause: error });
 }

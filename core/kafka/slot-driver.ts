@@ -143,7 +143,7 @@ export class SlotDriver<W extends SlotWriter> {
 
   /** Looks for slots that do not get on (SD2); called once a heartbeat period. */
   tick(): void {
-    const { clock, worker } = this.#options;
+    const { clock, worker, log } = this.#options;
     const nowMs = clock.monotonicMs();
     let waiting = false;
     for (const [slot, state] of this.#states.entries()) {
@@ -156,6 +156,7 @@ export class SlotDriver<W extends SlotWriter> {
     else if (nowMs - this.#renewedAtMs > this.#renewMs && worker.mayAcquire()) {
       this.#renewedAtMs = nowMs;
       this.#renewMs = Math.min(this.#renewMs * 2, renewMsMax);
+      log.reconnect(); // the release we wait for may be there already, behind a broken link
       worker.wantRebalance('assigned slots cannot start');
     }
     this.evaluate();

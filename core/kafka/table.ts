@@ -1,3 +1,4 @@
+import { manyWaits } from '../abort.ts';
 import { type Clock } from '../clock.ts';
 import { type HoldfastError, messageOf } from '../errors.ts';
 import { type Component } from '../lifecycle.ts';
@@ -49,6 +50,8 @@ export class Table<V> implements Component {
   /** Partitions that are read anew (T3). */
   readonly #rebuilds = new Map<number, Map<string, Rebuilt<V>>>();
   readonly #stopping = new AbortController();
+  /** Rebuilds wait on it, at most one per partition. */
+  readonly #stopped = manyWaits(this.#stopping.signal);
   readonly #limited = new RateLimited();
 
   constructor(options: TableOptions<V>) {
@@ -72,7 +75,8 @@ export class Table<V> implements Component {
     const { topic, partitions } = this.#options;
     for (const partition of partitions) this.#reader.assign(topic, partition, 'earliest');
     await this.#reader.start(signal);
-    await Promise.all(partitions.map((partition) => this.#reader.caughtUp(topic, partition, signal)));
+    const shared = manyWaits(signal);
+    await Promise.all(partitions.map((partition) => this.#reader.caughtUp(topic, partition, shared)));
   }
 
   async stop(): Promise<void> {
@@ -105,7 +109,8 @@ export class Table<V> implements Component {
   /** Resolves when everything that is in the topic now is in the table. */
   async readToEnd(signal: AbortSignal): Promise<void> {
     const { topic, partitions } = this.#options;
-    await Promise.all(partitions.map((partition) => this.#reader.readToEnd(topic, partition, signal)));
+    const shared = manyWaits(signal);
+    await Promise.all(partitions.map((partition) => this.#reader.readToEnd(topic, partition, shared)));
   }
 
   get caughtUp(): boolean {
@@ -173,7 +178,7 @@ export class Table<V> implements Component {
   #rebuild(partition: number): void {
     const rebuilt = new Map<string, Rebuilt<V>>();
     this.#rebuilds.set(partition, rebuilt);
-    const caughtUp = this.#reader.caughtUp(this.#options.topic, partition, this.#stopping.signal);
+    const caughtUp = this.#reader.caughtUp(this.#options.topic, partition, this.#stopped);
     void caughtUp.catch(() => undefined).then(() => this.#replace(partition, rebuilt));
   }
 

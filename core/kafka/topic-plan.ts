@@ -7,6 +7,7 @@ import { systemRandom } from '../random.ts';
 import { type CommonSettings } from '../settings.ts';
 import { type KafkaConnection, type TopicMetadata } from './connection.ts';
 import { kafkaErrorOfCode, toHoldfastError } from './errors.ts';
+import { checkOffsetsTopic } from './offsets-topic.ts';
 
 /**
  * Which topics the settings call for, what is wrong with those that exist, and the creation of those that do not.
@@ -207,6 +208,7 @@ export async function applyTopics(options: ApplyTopicsOptions, signal: AbortSign
     const fields = { replicationFactor: settings.replicationFactor, minInsyncReplicas: minInsync };
     logger.warn(fields, 'topics have too few replicas to survive the loss of a broker');
   }
+  await checkOffsetsTopic(connection, logger);
   let comparison = compareTopics(wanted, await existingTopics(connection, wanted));
   refuseProblems(comparison.problems);
   if (comparison.create.length > 0) {
