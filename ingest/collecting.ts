@@ -2,17 +2,17 @@ import { kafkaError } from '../core/kafka/errors.ts';
 import { FencedWriter } from '../core/kafka/fenced-writer.ts';
 import { GroupMember } from '../core/kafka/group-member.ts';
 import { InstanceReporter } from '../core/kafka/instance-reporter.ts';
-import { KafkaConnection, type KafkaOptions } from '../core/kafka/connection.ts';
+import { type KafkaOptions } from '../core/kafka/connection.ts';
+import { KafkaStage } from '../core/kafka/kafka-stage.ts';
 import { type LockTimers } from '../core/kafka/lock-timers.ts';
 import { ProduceDispatcher } from '../core/kafka/produce-dispatcher.ts';
 import { type Producer } from '../core/kafka/producer.ts';
 import { ProducerIds } from '../core/kafka/producer-id.ts';
-import { openRegistry, type SchemaIds } from '../core/kafka/registry.ts';
+import { type SchemaIds } from '../core/kafka/registry.ts';
 import { type WriterHooks } from '../core/kafka/slot-host.ts';
-import { applyTopics } from '../core/kafka/topic-plan.ts';
 import { type Readiness } from '../core/admin-server.ts';
 import { type Clock } from '../core/clock.ts';
-import { type Component, startAll } from '../core/lifecycle.ts';
+import { type Component } from '../core/lifecycle.ts';
 import { type Logger, RateLimited } from '../core/logger.ts';
 import { type Random } from '../core/random.ts';
 import { type Slot } from '../schemas/slot.ts';
@@ -51,12 +51,10 @@ export interface CollectingOptions {
   readonly onFatal: (error: Error) => void;
 }
 
-const setupTimeoutMs = 15_000;
-
 export class Collecting implements Component {
   readonly name = 'collecting';
   readonly #options: CollectingOptions;
-  readonly #stopping = new AbortController();
+  readonly #stage: KafkaStage;
   readonly #budget: UnackedBudget;
   readonly #metrics: IngestMetrics;
   readonly #watch: SessionWatch;
@@ -67,18 +65,18 @@ export class Collecting implements Component {
   readonly #producerIds: ProducerIds;
   #schemas: SchemaIds | null = null;
   #member: GroupMember<FencedWriter> | null = null;
-  #joined = false;
-  #kafkaAvailable = true;
-  #stopAll: () => Promise<void> = () => Promise.resolve();
 
   constructor(options: CollectingOptions) {
     this.#options = options;
     const { settings, kafka, clock, logger, random, registry } = options;
     this.#budget = new UnackedBudget({ bytesMax: settings.maxUnackedBytes });
+    this.#dispatcher = new ProduceDispatcher({ kafka, clock, logger, random });
     this.#metrics = createIngestMetrics(registry, {
       sessionsByState: () => this.#slots.sessionsByState(),
       slotsHeld: () => this.#slots.held(),
       unackedBytes: () => this.#budget.usedBytes,
+      produced: this.#dispatcher.counters,
+      tableLagRecords: () => this.#tables.lagRecords(),
     });
     this.#watch = new SessionWatch({ clock });
     this.#fleetLog = new FleetLog({ logger, clock });
@@ -91,47 +89,20 @@ export class Collecting implements Component {
     });
     this.#slots = this.#createSlots();
     this.#producerIds = new ProducerIds({ kafka, clock, logger, random });
-    this.#dispatcher = new ProduceDispatcher({
-      kafka,
-      clock,
-      logger,
-      random,
-      onAvailability: (available) => {
-        this.#kafkaAvailable = available;
-        if (available) logger.info({}, 'kafka answers again');
-        else logger.warn({ unackedBytes: this.#budget.usedBytes }, 'kafka does not answer: sessions are held back');
-      },
+    this.#stage = new KafkaStage({
+      ...options,
+      name: this.name,
+      components: (schemas) => this.#createComponents(schemas),
     });
   }
 
-  async start(signal: AbortSignal): Promise<void> {
-    const { settings, kafka, clock, logger, producer, env } = this.#options;
-    const either = AbortSignal.any([signal, this.#stopping.signal]);
-    const connection = new KafkaConnection(kafka, { name: 'topics', requestTimeoutMs: setupTimeoutMs });
-    try {
-      await connection.connect(either);
-      await applyTopics({ connection, settings, clock, logger }, either);
-    } finally {
-      connection.destroy();
-    }
-    this.#schemas = await openRegistry({ settings, kafka, producer, env, clock, logger }, either);
-    this.#member = this.#createMember(this.#schemas);
-    const components = [
-      this.#tables,
-      this.#watch,
-      this.#fleetLog,
-      this.#dispatcher,
-      this.#createReporter(this.#schemas),
-      this.#member,
-    ];
-    this.#stopAll = await startAll(components, logger, either);
-    this.#joined = true;
+  start(signal: AbortSignal): Promise<void> {
+    return this.#stage.start(signal);
   }
 
   /** Hands the slots over, then lets go of everything. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new Error('ingest stops'));
-    await this.#stopAll();
+    await this.#stage.stop();
     this.#producerIds.destroy();
   }
 
@@ -139,22 +110,33 @@ export class Collecting implements Component {
     const reasons: string[] = [];
     if (this.#schemas === null) reasons.push('Kafka was not reached yet: topics and schemas are unknown');
     else if (!this.#tables.caughtUp) reasons.push('devices and profiles are being read');
-    else if (!this.#joined) reasons.push('the group was not joined yet');
-    if (this.#schemas !== null && (!this.#kafkaAvailable || !this.#tables.kafkaOk))
+    else if (!this.#stage.isRunning) reasons.push('the group was not joined yet');
+    if (this.#schemas !== null && (!this.#dispatcher.kafkaOk || !this.#tables.kafkaOk))
       reasons.push('Kafka does not answer');
-    if (this.#joined && this.#member?.leaseLive() === false) reasons.push('the lease is over: no slot may be held');
+    if (this.#stage.isRunning && !this.#leaseLive()) reasons.push('the lease is over: no slot may be held');
     return { ready: reasons.length === 0, reasons };
   }
 
+  #leaseLive(): boolean {
+    return this.#member?.leaseLive() === true;
+  }
+
+  #createComponents(schemas: SchemaIds): Component[] {
+    this.#schemas = schemas;
+    this.#member = this.#createMember(schemas);
+    const reporter = this.#createReporter(schemas);
+    return [this.#tables, this.#watch, this.#fleetLog, this.#dispatcher, reporter, this.#member];
+  }
+
   #createSlots(): IngestSlots {
-    const { settings, instanceId, clock, random, logger, env } = this.#options;
+    const { settings, instanceId, clock, random, env } = this.#options;
     const supervisor = {
       session: {
         transport: grpcTransport,
         watch: this.#watch,
         clock,
         metrics: this.#metrics,
-        leaseLive: () => this.#member?.leaseLive() === true,
+        leaseLive: () => this.#leaseLive(),
       },
       budget: this.#budget,
       gate: new DialGate({ max: settings.dialsMax }),
@@ -171,11 +153,7 @@ export class Collecting implements Component {
       catalogue: this.#tables.catalogue,
       statuses: this.#tables,
       writers: () => this.#writerContext(),
-      onDiscarded: (bytes) => {
-        this.#metrics.bytesDiscarded.inc(bytes);
-        logger.warn({ bytes }, 'slot lost before Kafka had acknowledged everything');
-      },
-      logger,
+      onDiscarded: (bytes) => this.#metrics.bytesDiscarded.inc(bytes),
     });
   }
 
@@ -262,7 +240,7 @@ export class Collecting implements Component {
       now: () => ({
         http: http(),
         gnmi: '',
-        draining: this.#stopping.signal.aborted,
+        draining: this.#stage.isStopping,
         slots: this.#slots.positions().map((position) => ({ ...position, stalenessMs: 0 })),
       }),
       onFatal,

@@ -42,6 +42,10 @@ export class DesiredTables implements Component, StatusSource {
   readonly #logger: Logger;
   #stopAll: () => Promise<void> = () => Promise.resolve();
   #loaded = false;
+  readonly #stopping = new AbortController();
+  #reading: Promise<void> = Promise.resolve();
+  /** Begins when the present reading ends; shared by all who ask until then. */
+  #nextReading: Promise<void> | null = null;
 
   constructor(options: DesiredTablesOptions) {
     const { topicPrefix, slots, onDevice, onStatus, kafka, clock, logger, onFatal } = options;
@@ -92,7 +96,27 @@ export class DesiredTables implements Component, StatusSource {
   }
 
   stop(): Promise<void> {
+    this.#stopping.abort(new Error('the tables were stopped'));
     return this.#stopAll();
+  }
+
+  /** Records of a table that were not read yet, by its topic; a table whose end is unknown is left out. */
+  lagRecords(): Map<string, number> {
+    const tables = { devices: this.#devices, profiles: this.#profiles, status: this.#statuses };
+    return new Map(
+      Object.entries(tables).flatMap(([topic, { lag }]) => (lag === null ? [] : [[topic, Number(lag)] as const])),
+    );
+  }
+
+  devicesRead(): Promise<void> {
+    this.#nextReading ??= this.#reading
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextReading = null;
+        this.#reading = this.#devices.readToEnd(this.#stopping.signal);
+        return this.#reading;
+      });
+    return this.#nextReading;
   }
 
   get(device: string): KnownStatus | undefined {

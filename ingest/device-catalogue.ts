@@ -57,14 +57,16 @@ export class DeviceCatalogue {
     return [...(this.#bySlot.get(slot) ?? [])];
   }
 
-  /** Other devices, not disabled, with one of this device's addresses: most likely one of the records is wrong. */
+  /** Other devices, not disabled, with one of this device's addresses, a few of them: most likely one record is wrong. */
   sharingAddress(name: string): readonly { readonly address: string; readonly devices: readonly string[] }[] {
     const device = this.#devices.get(name);
     if (device === undefined || device.disabled) return [];
     return device.addresses.flatMap((address) => {
-      const others = [...(this.#byAddress.get(address) ?? [])].filter(
-        (other) => other !== name && this.#devices.get(other)?.disabled === false,
-      );
+      const others: string[] = [];
+      for (const other of this.#byAddress.get(address) ?? []) {
+        if (others.length === othersNamedMax) break;
+        if (other !== name && this.#devices.get(other)?.disabled === false) others.push(other);
+      }
       return others.length === 0 ? [] : [{ address, devices: [name, ...others] }];
     });
   }
@@ -75,6 +77,9 @@ export class DeviceCatalogue {
     for (const address of device.addresses) apply(this.#byAddress, address, change);
   }
 }
+
+/** A whole fleet behind one address would otherwise be a line of its size per device. */
+const othersNamedMax = 5;
 
 function apply<K>(index: Map<K, Set<string>>, key: K, change: (names: Set<string>) => void): void {
   const names = index.get(key) ?? new Set<string>();

@@ -72,8 +72,4 @@ export class StatusKeeper {
     this.#status = { ...this.#status, code, detail, gaps: this.#status.gaps + 1n };
     this.#log.status(this.#status);
   }
-
-  removed(): void {
-    this.#log.status(null);
-  }
 }

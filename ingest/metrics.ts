@@ -1,4 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { exportProduceCounters, noProduceCounters } from '../core/kafka/produce-metrics.ts';
 
 /**
  * What ingest counts. Everything that moves has a counter and every loss has a reason; labels come from closed lists, so
@@ -23,10 +25,25 @@ export interface IngestGauges {
   sessionsByState(): ReadonlyMap<string, number>;
   slotsHeld(): number;
   unackedBytes(): number;
+  readonly produced: Readonly<ProduceCounters>;
+  /** By topic. */
+  tableLagRecords(): ReadonlyMap<string, number>;
 }
 
-/** Gauges are read when somebody scrapes, so nothing is updated on the way of a message. */
-export function createIngestMetrics(registry: Registry, gauges: IngestGauges): IngestMetrics {
+/** An ingest that has not begun: for those who only want to know the names. */
+export const idleGauges: IngestGauges = {
+  sessionsByState: () => new Map(),
+  slotsHeld: () => 0,
+  unackedBytes: () => 0,
+  produced: noProduceCounters,
+  tableLagRecords: () => new Map(),
+};
+
+/**
+ * Registers all metrics of ingest and starts nothing. Gauges are read when somebody scrapes, so nothing is updated on the
+ * way of a message.
+ */
+export function createIngestMetrics(registry: Registry, gauges: IngestGauges = idleGauges): IngestMetrics {
   const registers = [registry];
   const counter = (name: string, help: string): Counter =>
     new Counter({ name: `holdfast_ingest_${name}`, help, registers });
@@ -47,6 +64,17 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges): I
   tallied('message_bytes_total', 'bytes of messages received from devices', () => tally.messageBytes);
   tallied('updates_total', 'updates inside the messages appended to telemetry', () => tally.updates);
   tallied('deletes_total', 'deletes inside the messages appended to telemetry', () => tally.deletes);
+  exportProduceCounters({ registry }, 'ingest', gauges.produced);
+  new Gauge({
+    name: 'holdfast_ingest_table_lag_records',
+    help: 'records of devices, profiles and status that this process has not read yet, by topic',
+    labelNames: ['topic'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [topic, lag] of gauges.tableLagRecords()) this.set({ topic }, lag);
+    },
+  });
   return {
     tally,
     messagesFlawed: labelled(
@@ -61,7 +89,7 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges): I
     ),
     bytesDiscarded: counter(
       'discarded_bytes_total',
-      'bytes of messages that Kafka had not acknowledged when their slot was lost; their devices get a gap marker',
+      'bytes that Kafka had not acknowledged when their slot was lost; devices with messages among them get a gap marker',
     ),
     markers: labelled('markers_total', 'markers appended to telemetry, by kind', 'kind'),
     dials: counter('dials_total', 'attempts to connect to a device'),
@@ -87,7 +115,7 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges): I
     }),
     unackedBytes: new Gauge({
       name: 'holdfast_ingest_unacked_bytes',
-      help: 'bytes of device messages that Kafka has not acknowledged yet',
+      help: 'bytes of messages, markers and status records that Kafka has not acknowledged yet',
       registers,
       collect() {
         this.set(gauges.unackedBytes());

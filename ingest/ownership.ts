@@ -1,6 +1,5 @@
 import { raceAbort } from '../core/abort.ts';
 import { type SlotHost, type SlotWriter as HostWriter, type Takeover } from '../core/kafka/slot-host.ts';
-import { type Logger } from '../core/logger.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type DeviceState } from '../schemas/status.ts';
 import { type DeviceCatalogue } from './device-catalogue.ts';
@@ -26,7 +25,6 @@ export interface IngestSlotsOptions {
   readonly statuses: StatusSource;
   readonly writers: () => SlotWriterContext;
   readonly onDiscarded: (bytes: number) => void;
-  readonly logger: Logger;
 }
 
 interface Holding {
@@ -45,8 +43,9 @@ export class IngestSlots implements SlotHost<IngestWriter> {
   }
 
   async begin(slot: Slot, log: IngestWriter, takeover: Takeover, signal: AbortSignal): Promise<void> {
-    const writer = new SlotWriter(slot, log, this.#options.writers());
-    this.#holdings.set(slot, { writer, account: this.#options.budget.account(), sessions: null });
+    const account = this.#options.budget.account();
+    const writer = new SlotWriter(slot, log, this.#options.writers(), account);
+    this.#holdings.set(slot, { writer, account, sessions: null });
     const from = takeover.fromEpoch === 0n ? '' : `after ${slot}:${takeover.fromEpoch}:${takeover.fromSeq}`;
     await raceAbort(writer.owner({ reason: takeover.reason, detail: from }), signal);
   }
@@ -87,10 +86,12 @@ export class IngestSlots implements SlotHost<IngestWriter> {
   }
 
   deviceChanged(name: string): void {
-    this.#sessionsOf(name)?.deviceChanged(name);
-    if (this.#sessionsOf(name) === undefined) return;
-    for (const shared of this.#options.catalogue.sharingAddress(name)) {
-      this.#options.logger.warn(shared, 'address used by several devices: one of the records is probably wrong');
+    const sessions = this.#sessionsOf(name);
+    if (sessions === undefined) return;
+    sessions.deviceChanged(name);
+    const event = 'address used by several devices: one of the records is probably wrong';
+    for (const fields of this.#options.catalogue.sharingAddress(name)) {
+      this.#options.supervisor.fleetLog.say({ level: 'warn', event, cause: '', fields });
     }
   }
 
@@ -126,6 +127,10 @@ export class IngestSlots implements SlotHost<IngestWriter> {
 
   #forfeit(holding: Holding): void {
     const bytes = holding.account.forfeit();
-    if (bytes > 0) this.#options.onDiscarded(bytes);
+    if (bytes === 0) return;
+    this.#options.onDiscarded(bytes);
+    const event = 'slot lost before Kafka had acknowledged everything';
+    const fields = { slot: holding.writer.slot, bytes };
+    this.#options.supervisor.fleetLog.say({ level: 'warn', event, cause: '', fields });
   }
 }

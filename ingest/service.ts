@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AdminServer, type Readiness } from '../core/admin-server.ts';
+import { advertisedHost } from '../core/advertised-host.ts';
 import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { lockTimersOf } from '../core/kafka/lock-timers.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { type Component } from '../core/lifecycle.ts';
-import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
 import { type Random } from '../core/random.ts';
@@ -68,7 +68,7 @@ export function createIngest(settings: IngestSettings, deps: IngestDeps): Ingest
   const readiness = (): Readiness => collecting.readiness();
   const admin = new AdminServer({
     listen: settings.httpListen,
-    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    advertisedHost: advertisedHost(settings),
     metrics,
     readiness,
     logger,
@@ -80,10 +80,4 @@ export function createIngest(settings: IngestSettings, deps: IngestDeps): Ingest
     },
     readiness,
   };
-}
-
-/** A server that only this machine reaches is not to be advertised under the machine's name. */
-function defaultHost(listen: string): string {
-  const address = parseListenAddress(listen);
-  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
 }

@@ -4,6 +4,8 @@
  * holds its device back; so memory is bounded by the budget plus one message and one window per device.
  *
  * C1. What was spent comes back exactly once: acked, or forfeited when the slot is lost.
+ * C4. Markers and status records count too, though no session is paused for them: with Kafka away nothing here grows but
+ *     by the budget, because nobody dials while it is used up.
  * C2. A paused session waits in a queue; the queue's head is resumed first, and goes to its end when it is paused again, so
  *     that no session starves behind busier ones.
  * C3. Only as many sessions are resumed at a time as there is room for: resuming all would fill the budget in one turn.
@@ -17,19 +19,24 @@ export interface PauseSwitch {
 const resumeShareBytes = 65_536;
 
 export class UnackedBudget {
-  readonly #bytesMax: number;
+  readonly bytesMax: number;
   readonly #sessionBytesMax: number;
   readonly #paused = new Set<SessionCredit>(); // insertion order is the order of the queue
   readonly #roomWaiters = new Set<() => void>();
   #usedBytes = 0;
 
   constructor(options: { readonly bytesMax: number }) {
-    this.#bytesMax = options.bytesMax;
+    this.bytesMax = options.bytesMax;
     this.#sessionBytesMax = Math.ceil(options.bytesMax / 8); // no single device takes more of it
   }
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  /** Nothing should begin now that would append more (C4). */
+  get isFull(): boolean {
+    return this.#usedBytes >= this.bytesMax;
   }
 
   get pausedSessions(): number {
@@ -69,14 +76,14 @@ export class UnackedBudget {
   /** For `SlotAccount` only. True: there is no room for more. */
   take(bytes: number): boolean {
     this.#usedBytes += bytes;
-    return this.#usedBytes >= this.#bytesMax;
+    return this.#usedBytes >= this.bytesMax;
   }
 
   /** For `SlotAccount` only. */
   giveBack(bytes: number): void {
     this.#usedBytes -= bytes;
     this.#resumePaused();
-    if (this.#usedBytes <= this.#bytesMax / 2) for (const wake of [...this.#roomWaiters]) wake();
+    if (this.#usedBytes <= this.bytesMax / 2) for (const wake of [...this.#roomWaiters]) wake();
   }
 
   /** For `SessionCredit` only. */
@@ -90,7 +97,7 @@ export class UnackedBudget {
   }
 
   #resumePaused(): void {
-    let roomBytes = this.#bytesMax - this.#usedBytes;
+    let roomBytes = this.bytesMax - this.#usedBytes;
     for (const credit of this.#paused) {
       if (roomBytes <= 0) return; // C3
       if (!credit.mayResume) continue;
@@ -115,6 +122,19 @@ export class SlotAccount {
 
   get outstandingBytes(): number {
     return this.#outstandingBytes;
+  }
+
+  get isFull(): boolean {
+    return this.#budget.isFull;
+  }
+
+  /** Bytes that belong to no session: markers, status (C4). */
+  appended(bytes: number): void {
+    this.take(bytes);
+  }
+
+  acked(bytes: number): void {
+    this.giveBack(bytes);
   }
 
   /** Credit for one session; `close` it when the session ends. */
@@ -153,6 +173,8 @@ export class SessionCredit {
   readonly #bytesMax: number;
   #outstandingBytes = 0;
   #outstandingSinceNs: bigint | null = null;
+  /** Once so many more bytes are acked, everything received before `atNs` is: acks come in the order of appending. */
+  #next: { bytes: number; readonly atNs: bigint } | null = null;
   #paused = false;
   #closed = false;
 
@@ -167,7 +189,7 @@ export class SessionCredit {
     return this.#outstandingBytes;
   }
 
-  /** Receive time of a message before which everything is acked; `null`: everything is. */
+  /** Receive time of a message before which everything is acked, at most two round trips old; `null`: everything is. */
   get outstandingSinceNs(): bigint | null {
     return this.#outstandingSinceNs;
   }
@@ -183,8 +205,9 @@ export class SessionCredit {
 
   /** These bytes were appended. May pause the session before it returns. */
   spend(bytes: number, receivedAtNs: bigint): void {
-    this.#outstandingBytes += bytes;
     this.#outstandingSinceNs ??= receivedAtNs;
+    this.#next ??= { bytes: this.#outstandingBytes, atNs: receivedAtNs };
+    this.#outstandingBytes += bytes;
     const full = this.#account.take(bytes);
     if (this.#paused || this.#closed) return;
     if (full || this.#outstandingBytes >= this.#bytesMax) {
@@ -197,7 +220,14 @@ export class SessionCredit {
   /** The broker has these bytes. May resume this or another session before it returns. */
   acked(bytes: number): void {
     this.#outstandingBytes -= bytes;
-    if (this.#outstandingBytes <= 0) this.#outstandingSinceNs = null;
+    if (this.#next !== null && (this.#next.bytes -= bytes) <= 0) {
+      this.#outstandingSinceNs = this.#next.atNs;
+      this.#next = null;
+    }
+    if (this.#outstandingBytes <= 0) {
+      this.#outstandingSinceNs = null;
+      this.#next = null;
+    }
     this.#account.giveBack(bytes);
   }
 

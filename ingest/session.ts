@@ -25,7 +25,8 @@ import {
  * S2. `opened` precedes the first record of the session, `closed` follows the last; a session that heard nothing has neither.
  * S3. `synced` is appended once, after every RPC has said `sync_response: true` (S11, S12 of gnmi.md).
  * S4. Nothing is appended after `close` or `drop` has returned, and the connection is gone with them.
- * S5. What was given up is marked: a message that cannot be kept is a `gap`, a session that Kafka held up too long a `closed`.
+ * S5. What was given up is marked: a message that cannot be kept is a `gap`, a session that Kafka held up too long a `closed`;
+ *     for one whose lease stayed away the supervisor writes the `closed` when it is back.
  */
 export type SessionOutcome =
   /** Dialling or the stream failed. Nothing was ever `heard`: another address may do better. */
@@ -37,7 +38,7 @@ export type SessionOutcome =
   /** We wanted it so. */
   | { readonly kind: 'closed' }
   /** The slot is lost, or its lease did not come back: sockets were destroyed, nothing was said. */
-  | { readonly kind: 'dropped' };
+  | { readonly kind: 'dropped'; readonly heard: boolean };
 
 export type CloseReason = 'removed' | 'changed' | 'moved' | 'drain';
 
@@ -115,7 +116,15 @@ export class Session implements Watched {
     this.#options = options;
     this.#startedAtMs = context.clock.monotonicMs();
     this.#credit = options.account.open({ pause: () => this.#pause(), resume: () => this.#resume() });
-    this.#gaps = new GapMarks(options.log, context.clock);
+    this.#gaps = new GapMarks({
+      log: options.log,
+      clock: context.clock,
+      mayMark: () => !options.account.isFull,
+      onMarked: (reason, detail) => {
+        const code = reason === 'too-large' ? 'MESSAGE_TOO_LARGE' : 'MESSAGE_MALFORMED';
+        options.observer.onGap({ code, detail, retry: 'soon' });
+      },
+    });
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -134,16 +143,18 @@ export class Session implements Watched {
     });
   }
 
-  /** Ends the session in the protocol's way; the `closed` marker is appended before this returns. */
-  close(reason: CloseReason): void {
-    this.#end({ kind: 'closed' }, { reason, detail: '' });
+  /**
+   * Ends the session in the protocol's way; the `closed` marker is appended before this returns. Its ack; `null` where there
+   * is none, because nothing was heard or the session had ended before.
+   */
+  close(reason: CloseReason): Promise<void> | null {
+    return this.#end({ kind: 'closed' }, { reason, detail: '' });
   }
 
-  /** The lease is over: every socket is gone before this returns, and nothing is appended. */
+  /** The slot is lost: every socket is gone before this returns, and nothing is appended. */
   drop(): void {
-    if (this.#phase === 'ended') return;
-    this.#connection?.destroy();
-    this.#end({ kind: 'dropped' }, null);
+    this.#connection?.destroy(); // also of a session that is just closing
+    this.#end({ kind: 'dropped', heard: this.#openedAtMs !== null }, null);
   }
 
   /** Receive time of a message from which on not everything is acked; `null`: everything is. */
@@ -154,9 +165,12 @@ export class Session implements Watched {
   tick(nowMonotonicMs: number): void {
     const { limits } = this.#options;
     const late = (sinceMs: number, limitMs: number): boolean => nowMonotonicMs - sinceMs >= limitMs;
+    if (!this.#context.leaseLive()) {
+      if (this.#held.length > 0 && late(this.#heldAtMs, limits.maxPauseMs)) this.drop();
+      return; // S1: whatever is due now would be said
+    }
     if (this.#held.length > 0) {
-      if (this.#context.leaseLive()) this.#releaseHeld();
-      else if (late(this.#heldAtMs, limits.maxPauseMs)) this.drop();
+      this.#releaseHeld();
     } else if (this.#phase === 'dialling' && late(this.#startedAtMs, limits.dialTimeoutMs)) {
       this.#fail({ code: 'UNREACHABLE', detail: `no answer within ${limits.dialTimeoutMs} ms`, retry: 'soon' });
     } else if (this.#pausedAtMs !== null) {
@@ -186,6 +200,10 @@ export class Session implements Watched {
     this.#connection = connection;
     const answer = await connection.capabilities();
     if (this.#hasEnded()) return;
+    if (!this.#context.leaseLive()) {
+      this.drop(); // nobody may subscribe now; dialled again when the lease is back
+      return;
+    }
     if (answer.kind === 'failed') {
       this.#fail(answer.failure);
       return;
@@ -244,11 +262,7 @@ export class Session implements Watched {
         return;
       case 'malformed':
         metrics.messagesFlawed.inc({ reason: 'malformed' });
-        this.#gap('malformed', {
-          code: 'MESSAGE_MALFORMED',
-          detail: `a message of ${bytes.length} bytes is not a SubscribeResponse`,
-          retry: 'soon',
-        });
+        this.#gap('malformed', `a message of ${bytes.length} bytes is not a SubscribeResponse`);
         return;
     }
   }
@@ -291,7 +305,7 @@ export class Session implements Watched {
     if (end.kind === 'failed') {
       if (end.failure.code === 'MESSAGE_TOO_LARGE') {
         this.#context.metrics.messagesFlawed.inc({ reason: 'too-large' });
-        this.#gap('too-large', end.failure);
+        this.#gap('too-large', end.failure.detail);
       }
       this.#fail(end.failure);
       return;
@@ -302,13 +316,12 @@ export class Session implements Watched {
     );
   }
 
-  #gap(reason: 'malformed' | 'too-large', failure: DeviceFailure): void {
+  #gap(reason: 'malformed' | 'too-large', detail: string): void {
     if (this.#openedAtMs === null) {
       this.#lastMessageAtMs = this.#context.clock.monotonicMs();
       this.#open();
     }
-    this.#gaps.lost(reason, failure.detail);
-    this.#options.observer.onGap(failure);
+    this.#gaps.lost(reason, detail);
   }
 
   #hold(later: () => void): void {
@@ -372,19 +385,25 @@ export class Session implements Watched {
     return this.#phase === 'ended';
   }
 
-  #end(outcome: SessionOutcome, closed: { readonly reason: string; readonly detail: string } | null): void {
-    if (this.#phase === 'ended') return;
+  /** The ack of the `closed` marker, where one is appended. */
+  #end(
+    outcome: SessionOutcome,
+    closed: { readonly reason: string; readonly detail: string } | null,
+  ): Promise<void> | null {
+    if (this.#phase === 'ended') return null;
     this.#phase = 'ended';
     const closing = this.#connection?.close() ?? Promise.resolve(); // after `destroy` it has nothing left to do
     this.#context.watch.remove(this);
     this.#held = [];
+    let acked: Promise<void> | null = null;
     if (closed !== null && this.#openedAtMs !== null) {
       this.#gaps.flush();
-      this.#options.log.marker('closed', { ...closed, address: this.#address });
+      acked = this.#options.log.marker('closed', { ...closed, address: this.#address });
     }
     this.#credit.close();
     this.#options.observer.onDialled();
     this.#context.metrics.sessionsEnded.inc({ outcome: outcome.kind });
     void closing.then(() => this.#resolve(outcome)); // V1 of the supervisor: the next session is made after this one is gone
+    return acked;
   }
 }

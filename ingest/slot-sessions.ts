@@ -1,16 +1,18 @@
+import { raceAbort } from '../core/abort.ts';
 import { type DeviceState } from '../schemas/status.ts';
 import { type DeviceCatalogue } from './device-catalogue.ts';
 import { type CloseReason } from './session.ts';
 import { type SlotAccount } from './session-credit.ts';
 import { type SlotWriter } from './slot-writer.ts';
-import { Supervisor, type SupervisorContext } from './supervisor.ts';
+import { sayRemoved, Supervisor, type SupervisorContext } from './supervisor.ts';
 
 /**
  * The devices of one held slot, from activation to release or drop: one supervisor each, kept in step with the device
  * records.
  *
  * K1. A device that is removed and added again gets its new supervisor after the old one's last session is gone.
- * K2. A status record without a device record is nulled, whoever wrote it.
+ * K2. A status record without a device record is the trace of a device that was removed while nobody could say so: its
+ *     `closed` (`removed`) is written and the status nulled, once `devices` was read to its present end.
  */
 export interface SlotSessionsOptions {
   readonly context: SupervisorContext;
@@ -31,6 +33,8 @@ export interface KnownStatus {
 export interface StatusSource {
   get(device: string): KnownStatus | undefined;
   devices(): Iterable<string>;
+  /** Resolves when every device record that exists now is known. Rejects when the process stops. */
+  devicesRead(): Promise<void>;
 }
 
 export class SlotSessions {
@@ -38,7 +42,10 @@ export class SlotSessions {
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #leaving = new Map<string, { readonly supervisor: Supervisor; readonly done: Promise<void> }>();
   readonly #nulled = new Set<string>();
-  #open = true;
+  /** Status records without a device record that nobody has looked into yet (K2). */
+  readonly #orphans = new Set<string>();
+  readonly #closing = new AbortController();
+  #searching = false;
 
   constructor(options: SlotSessionsOptions) {
     this.#options = options;
@@ -97,23 +104,25 @@ export class SlotSessions {
 
   /** A status record of this slot was read. */
   statusSeen(name: string): void {
-    const { catalogue, statuses, writer } = this.#options;
-    if (!this.#open || this.#nulled.has(name) || catalogue.configOf(name) !== undefined) return;
-    if (this.#leaving.has(name) || statuses.get(name) === undefined) return;
-    this.#nulled.add(name);
-    writer.device(name).status(null); // K2
+    if (!this.#isOrphan(name)) return;
+    this.#orphans.add(name);
+    if (this.#searching) return;
+    this.#searching = true;
+    this.#removeOrphans()
+      .catch(() => undefined) // closed: the next owner will find them
+      .finally(() => (this.#searching = false));
   }
 
   /** Every `closed` marker is appended before this returns; resolves when the last session is gone. */
   async close(reason: CloseReason): Promise<void> {
-    this.#open = false;
+    this.#shut();
     const supervisors = this.#all();
     await Promise.all(supervisors.map((supervisor) => supervisor.stop(reason)));
   }
 
   /** Every socket is destroyed before this returns. Says of which devices records may be lost, and since when. */
   drop(): { readonly lostSinceNs: ReadonlyMap<string, bigint>; readonly done: Promise<void> } {
-    this.#open = false;
+    this.#shut();
     const lostSinceNs = new Map<string, bigint>();
     for (const supervisor of this.#all()) {
       const since = supervisor.drop();
@@ -123,13 +132,41 @@ export class SlotSessions {
     return { lostSinceNs, done };
   }
 
+  get #open(): boolean {
+    return !this.#closing.signal.aborted;
+  }
+
+  #shut(): void {
+    this.#closing.abort(new Error('the slot is not held any more'));
+  }
+
+  #isOrphan(name: string): boolean {
+    const { catalogue, statuses } = this.#options;
+    if (!this.#open || this.#nulled.has(name) || this.#leaving.has(name)) return false;
+    return catalogue.configOf(name) === undefined && statuses.get(name) !== undefined;
+  }
+
+  async #removeOrphans(): Promise<void> {
+    const { statuses, writer } = this.#options;
+    while (this.#orphans.size > 0) {
+      const names = [...this.#orphans];
+      this.#orphans.clear();
+      await raceAbort(statuses.devicesRead(), this.#closing.signal);
+      for (const name of names) {
+        if (!this.#isOrphan(name)) continue;
+        this.#nulled.add(name);
+        void sayRemoved(writer.device(name), null);
+      }
+    }
+  }
+
   #all(): Supervisor[] {
     return [...this.#supervisors.values(), ...[...this.#leaving.values()].map(({ supervisor }) => supervisor)];
   }
 
   #remove(name: string, supervisor: Supervisor): void {
     this.#supervisors.delete(name);
-    this.#nulled.add(name); // `stop` writes the null
+    this.#nulled.add(name); // `stop` says so
     const done = supervisor.stop('removed').finally(() => this.#leaving.delete(name));
     this.#leaving.set(name, { supervisor, done });
   }

@@ -12,11 +12,20 @@ import { slotKey } from '../schemas/topics.ts';
  *
  * W1. A device's key is interned once per holding, and a message's bytes are handed on as they came.
  * W2. A status record carries the position of the last telemetry record before it.
- * W3. Once the slot is lost the log takes nothing more; that is no error of a session, which is about to be dropped.
+ * W3. Once the slot is lost, for whatever reason, the log takes nothing more; that is no error of a session, which is about
+ *     to be dropped.
+ * W4. What is not a session's own data is counted as well (C4 of session-credit.ts).
  */
 export interface AckListener {
   acked(bytes: number): void;
 }
+
+/** Counts the bytes of markers and status records that are on their way. */
+export interface OwnBytes extends AckListener {
+  appended(bytes: number): void;
+}
+
+const uncounted: OwnBytes = { appended: () => undefined, acked: () => undefined };
 
 /** The part of the fenced writer that ingest uses. */
 export interface SlotLog {
@@ -70,11 +79,13 @@ export class SlotWriter {
   readonly slot: Slot;
   readonly #log: SlotLog;
   readonly #context: SlotWriterContext;
+  readonly #ownBytes: OwnBytes;
 
-  constructor(slot: Slot, log: SlotLog, context: SlotWriterContext) {
+  constructor(slot: Slot, log: SlotLog, context: SlotWriterContext, ownBytes: OwnBytes = uncounted) {
     this.slot = slot;
     this.#log = log;
     this.#context = context;
+    this.#ownBytes = ownBytes;
   }
 
   get lastSeq(): bigint {
@@ -108,9 +119,10 @@ export class SlotWriter {
       },
       marker: (kind, fields) => {
         try {
-          this.#marker(key, name, kind, fields);
+          return this.#marker(key, name, kind, fields).acked;
         } catch (thrown) {
           unlessLost(thrown);
+          return null;
         }
       },
       status: (status) => this.#status(key, status),
@@ -124,15 +136,11 @@ export class SlotWriter {
   #marker(key: Buffer, device: string, kind: MarkerKind, fields: MarkerFields): { readonly acked: Promise<void> } {
     const { prefixes, topics, clock, instance, incarnation } = this.#context;
     const value = encodeMarker(kind, { ...fields, device, instance, incarnation });
+    const record = { key, prefix: prefixes.marker, value, kind, rpc: 0, receivedAtNs: clock.nowNs() };
+    const ticket = this.#log.appendNumbered(topics.telemetry, record, this.#ownBytes);
+    this.#ownBytes.appended(value.length);
     this.#context.onMarker(kind);
-    return this.#log.appendNumbered(topics.telemetry, {
-      key,
-      prefix: prefixes.marker,
-      value,
-      kind,
-      rpc: 0,
-      receivedAtNs: clock.nowNs(),
-    });
+    return ticket;
   }
 
   #status(key: Buffer, status: DeviceStatus | null): void {
@@ -149,7 +157,8 @@ export class SlotWriter {
     });
     const timestampMs = Number(receivedAtNs / 1_000_000n);
     try {
-      this.#log.append(topics.status, this.slot, [{ key, value, header, timestampMs }]);
+      this.#log.append(topics.status, this.slot, [{ key, value, header, timestampMs }], this.#ownBytes);
+      this.#ownBytes.appended(value?.length ?? 0);
     } catch (thrown) {
       unlessLost(thrown);
     }
@@ -158,15 +167,15 @@ export class SlotWriter {
 
 /** W3 */
 function unlessLost(thrown: unknown): void {
-  if (thrown instanceof HoldfastError && (thrown.code === 'LEASE_LOST' || thrown.code === 'FENCED')) return;
-  throw thrown;
+  if (!(thrown instanceof HoldfastError)) throw thrown; // the writer's own: fenced, lease lost, refused by an ACL
 }
 
 /** One device's voice in the log of its slot. */
 export interface DeviceLog {
   /** `listener` hears of the acks of exactly these bytes' records. */
   data(rpc: number, bytes: Buffer, receivedAtNs: bigint, listener: AckListener): void;
-  marker(kind: Exclude<MarkerKind, 'owner'>, fields: MarkerFields): void;
+  /** Settles with the marker's ack, nobody has to listen; `null`: the slot is lost. */
+  marker(kind: Exclude<MarkerKind, 'owner'>, fields: MarkerFields): Promise<void> | null;
   /** `null`: the device is gone. */
   status(status: DeviceStatus | null): void;
 }

@@ -30,11 +30,15 @@ import { type DeviceFailure, type DialTarget } from './transport.ts';
  * | dialling failed, stream lost | back-off 1 → 60 s, random by half; from 1 s again only after a session longer than 60 s (T14) | never gives up |
  * | the device refused us (T19) | 5 min, random by half | the same |
  * | Kafka took no records | room in the budget, then 1 s, random by half | the same |
+ * | something of ours threw | the wait of a refusal | the same |
  * | the configuration changed | nothing | – |
  * | the lease is not live | the lease being live | the slot is dropped |
  *
  * V1. Sessions of a device never overlap: the next one is made after the last one's outcome, and `stop` waits for it.
- * V2. `stop` and `drop` end everything at once: a dial, a wait, a session (T15).
+ * V2. `stop` and `drop` end everything at once: a dial, a wait, a session (T15); nothing is begun after them.
+ * V3. A removed device leaves a `closed` (`removed`) whatever state it was in, and its null status only once that is acked:
+ *     whoever dies in between leaves a status without a device record, which tells the next owner to do the same.
+ * V4. With the budget used up nobody dials (C4 of session-credit.ts).
  */
 export interface SupervisorContext {
   readonly session: SessionContext;
@@ -79,15 +83,21 @@ export class Supervisor {
   #config: DeviceConfig;
   #backoff: Backoff;
   #session: Session | null = null;
+  /** Sessions of which not everything was acked when the next one began, and the present one. */
+  #unacked: Session[] = [];
+  /** The gap of an earlier holding, until its marker is acked. */
+  #lostSinceNs: bigint | null;
   /** Aborted when whatever goes on is to end: the configuration changed, or the device is no longer ours. */
   #turn = new AbortController();
   #stopReason: CloseReason | 'dropped' | null = null;
   #done: Promise<void> = Promise.resolve();
+  #removed: Promise<void> = Promise.resolve();
 
   constructor(context: SupervisorContext, options: SupervisorOptions) {
     this.#context = context;
     this.#options = options;
     this.#config = options.config;
+    this.#lostSinceNs = options.lostSinceNs;
     this.#backoff = this.#newBackoff();
     const { device, log, gaps } = options;
     this.#status = new StatusKeeper({ device, log, gaps, instance: context.instance, clock: context.session.clock });
@@ -102,11 +112,15 @@ export class Supervisor {
   }
 
   start(): void {
-    const { lostSinceNs, log } = this.#options;
-    if (lostSinceNs !== null) {
+    const lostFromNs = this.#lostSinceNs;
+    if (lostFromNs !== null) {
       const detail = 'the slot was lost before Kafka had acknowledged everything';
       const lostToNs = this.#context.session.clock.nowNs();
-      log.marker('gap', { reason: 'overload', detail, lostFromNs: lostSinceNs, lostToNs });
+      const acked = this.#options.log.marker('gap', { reason: 'overload', detail, lostFromNs, lostToNs });
+      acked?.then(
+        () => (this.#lostSinceNs = null),
+        () => undefined, // lost with the slot: to be said again
+      );
       this.#status.gap('', '');
     }
     this.#done = this.#supervise();
@@ -118,7 +132,7 @@ export class Supervisor {
     this.#config = config;
     if (same || this.#stopReason !== null) return;
     this.#backoff = this.#newBackoff();
-    this.#session?.close('changed');
+    void this.#session?.close('changed');
     this.#turn.abort(new Error('the device record changed'));
   }
 
@@ -126,11 +140,11 @@ export class Supervisor {
   stop(reason: CloseReason): Promise<void> {
     if (this.#stopReason === null) {
       this.#stopReason = reason;
-      this.#session?.close(reason);
-      if (reason === 'removed') this.#status.removed();
+      const closed = this.#session?.close(reason) ?? null;
+      if (reason === 'removed') this.#removed = sayRemoved(this.#options.log, closed);
       this.#turn.abort(new Error(reason));
     }
-    return this.#done;
+    return this.#done.then(() => this.#removed);
   }
 
   /** Destroys the sockets before it returns. Says since when records may be lost; `null`: everything was acked. */
@@ -138,7 +152,11 @@ export class Supervisor {
     this.#session?.drop();
     this.#stopReason = 'dropped';
     this.#turn.abort(new Error('the slot was lost'));
-    return this.#session?.unackedSinceNs ?? null;
+    let oldestNs = this.#lostSinceNs;
+    for (const { unackedSinceNs } of this.#unacked) {
+      if (unackedSinceNs !== null && (oldestNs === null || unackedSinceNs < oldestNs)) oldestNs = unackedSinceNs;
+    }
+    return oldestNs;
   }
 
   messageRefused(detail: string): void {
@@ -158,13 +176,23 @@ export class Supervisor {
         await this.#round(this.#config, signal);
       } catch (thrown) {
         if (isAbort(thrown, signal)) continue;
-        await this.#wait(
-          { code: 'UNREACHABLE', detail: `internal error: ${messageOf(thrown)}`, retry: 'slowly' },
-          signal,
-        ).catch(
-          () => undefined, // aborted: the loop looks why
-        );
+        await this.#sayFailed(thrown, signal).catch(() => undefined); // aborted: the loop looks why
       }
+    }
+  }
+
+  /** A bug of ours, most likely: it costs this device a while, and nobody else anything. */
+  async #sayFailed(thrown: unknown, signal: AbortSignal): Promise<void> {
+    const { settings, random, session, fleetLog } = this.#context;
+    const cause = messageOf(thrown);
+    const fields = { device: this.#options.device, cause };
+    fleetLog.say({ level: 'warn', event: 'device supervision failed', cause: '', fields });
+    const waitMs = settings.refusedRedialMs * (0.5 + random.next());
+    try {
+      const detail = `internal error: ${cause}`;
+      this.#status.change({ state: 'waiting', code: 'UNREACHABLE', detail, retryInMs: waitMs });
+    } finally {
+      await session.clock.sleep(waitMs, signal);
     }
   }
 
@@ -188,11 +216,19 @@ export class Supervisor {
       });
       return await aborted(signal);
     }
+    if (budget.isFull) {
+      this.#status.change({ state: 'waiting', code: '', detail: 'Kafka does not take records; dialled when it does' });
+      await budget.room(signal); // V4
+    }
     const outcome = await this.#tryAddresses(config, signal);
     if (this.#stopped() || outcome.kind === 'closed') return;
     switch (outcome.kind) {
       case 'dropped':
         while (!this.#context.session.leaseLive()) await clock.sleep(leasePollMs, signal);
+        if (outcome.heard) {
+          const detail = 'the lease was not live for too long: what the device said meanwhile is lost';
+          this.#options.log.marker('closed', { reason: 'error', detail });
+        }
         return;
       case 'overload': {
         const detail = `closed after ${Math.round(outcome.pausedMs)} ms without room: Kafka does not take records; opened again when it does`;
@@ -237,7 +273,8 @@ export class Supervisor {
     const { device, profiles } = config;
     const leaveGate = await gate.enter(signal);
     try {
-      if (!context.leaseLive()) return { kind: 'dropped' }; // nobody may dial
+      signal.throwIfAborted(); // V2: while we were let in, others left because the slot is lost
+      if (!context.leaseLive()) return { kind: 'dropped', heard: false }; // nobody may dial
       this.#status.change({ state: 'connecting', address });
       const session = new Session(context, {
         log: this.#options.log,
@@ -248,6 +285,7 @@ export class Supervisor {
         observer: this.#observer(config, address, leaveGate),
       });
       this.#session = session;
+      this.#unacked = [...this.#unacked.filter(({ unackedSinceNs }) => unackedSinceNs !== null), session];
       session.start();
       return await session.outcome; // V1: resolved by stop and drop as well
     } finally {
@@ -315,6 +353,21 @@ export class Supervisor {
     const { redialMs, redialMsMax } = this.#context.settings;
     return new Backoff({ initialMs: redialMs, maxMs: redialMsMax, factor: 2, jitter: 0.5 });
   }
+}
+
+/**
+ * What is written of a device whose record is gone: `closed` unless its session has just said so, then the null status.
+ * Resolves when the latter is appended, or the slot is lost.
+ */
+export async function sayRemoved(log: DeviceLog, closed: Promise<void> | null): Promise<void> {
+  const acked = closed ?? log.marker('closed', { reason: 'removed' });
+  if (acked === null) return;
+  try {
+    await acked;
+  } catch {
+    return; // V3: the next owner finds the status
+  }
+  log.status(null);
 }
 
 /** Rejects when the signal aborts, and does nothing else. */

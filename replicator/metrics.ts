@@ -1,9 +1,14 @@
 import { Counter, Gauge } from 'prom-client';
+import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { exportProduceCounters, noProduceCounters } from '../core/kafka/produce-metrics.ts';
 import { type Metrics } from '../core/metrics.ts';
 import { type RecordTally } from './slot-reducer.ts';
 import { discardReasons, oddities, type Tally, tombstoneCauses } from './tally.ts';
 
-/** The replicator's metrics; the rules count in plain numbers, which `take` moves here. */
+/**
+ * The replicator's metrics: constructing registers all of them and starts nothing. The rules count in plain numbers, which
+ * `take` moves here.
+ */
 export class ReplicatorMetrics {
   readonly slots: Gauge;
   readonly leaves: Gauge;
@@ -11,6 +16,7 @@ export class ReplicatorMetrics {
   readonly unackedBytes: Gauge;
   readonly commits: Counter<'outcome'>;
   readonly healed: Counter;
+  readonly defects: Counter;
   readonly restoreSeconds: Gauge;
   readonly #records: Counter<'outcome'>;
   readonly #gaps: Counter;
@@ -21,7 +27,8 @@ export class ReplicatorMetrics {
   readonly #oddities: Counter<'kind'>;
   readonly #senderDuplicates: Counter;
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, produced: Readonly<ProduceCounters> = noProduceCounters) {
+    exportProduceCounters(metrics, 'replicator', produced);
     const registers = [metrics.registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     const counterBy = <L extends string>(name: string, help: string, label: L) =>
@@ -40,6 +47,7 @@ export class ReplicatorMetrics {
     this.restoreSeconds = gauge(`${prefix}restore_seconds`, 'how long the last takeover read state for');
     this.commits = counterBy(`${prefix}commits_total`, 'commits of the next offset', 'outcome');
     this.healed = counter(`${prefix}records_healed_total`, 'state records written again at takeover');
+    this.defects = counter(`${prefix}defects_total`, 'telemetry records that our own code failed on; skipped');
     this.#records = counterBy(`${prefix}records_total`, 'telemetry records by what became of them', 'outcome');
     this.#gaps = counter(`${prefix}gaps_total`, 'holes in the positions of telemetry');
     this.#missing = counter(`${prefix}records_missing_total`, 'records known to be missing in those holes');

@@ -1,16 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AdminServer, type Readiness } from '../core/admin-server.ts';
+import { advertisedHost } from '../core/advertised-host.ts';
 import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { lockTimersOf } from '../core/kafka/lock-timers.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { type Component } from '../core/lifecycle.ts';
-import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
 import { type Random } from '../core/random.ts';
 import { type ReplicatorSettings } from './config.ts';
-import { ReplicatorMetrics } from './metrics.ts';
 import { StateKeeping } from './state-keeping.ts';
 
 /**
@@ -58,17 +58,18 @@ export function createReplicator(settings: ReplicatorSettings, deps: ReplicatorD
     ...deps,
     settings,
     instanceId,
+    incarnation: randomUUID(),
     kafka,
     producer,
     timers,
     logger,
-    metrics: new ReplicatorMetrics(metrics),
+    metrics,
     http: () => admin.address,
   });
   const readiness = (): Readiness => keeping.readiness();
   const admin = new AdminServer({
     listen: settings.httpListen,
-    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    advertisedHost: advertisedHost(settings),
     metrics,
     readiness,
     logger,
@@ -80,10 +81,4 @@ export function createReplicator(settings: ReplicatorSettings, deps: ReplicatorD
     },
     readiness,
   };
-}
-
-/** A server that only this machine reaches is not to be advertised under the machine's name. */
-function defaultHost(listen: string): string {
-  const address = parseListenAddress(listen);
-  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
 }

@@ -3,24 +3,25 @@ import { type Slot } from '../schemas/slot.ts';
 import { type Readiness } from '../core/admin-server.ts';
 import { type Clock } from '../core/clock.ts';
 import { type HoldfastError } from '../core/errors.ts';
-import { KafkaConnection, type KafkaOptions } from '../core/kafka/connection.ts';
+import { type KafkaOptions } from '../core/kafka/connection.ts';
 import { FencedWriter } from '../core/kafka/fenced-writer.ts';
 import { GroupMember } from '../core/kafka/group-member.ts';
 import { InstanceReporter } from '../core/kafka/instance-reporter.ts';
+import { KafkaStage } from '../core/kafka/kafka-stage.ts';
 import { type LockTimers } from '../core/kafka/lock-timers.ts';
 import { LogReader } from '../core/kafka/log-reader.ts';
 import { ProduceDispatcher } from '../core/kafka/produce-dispatcher.ts';
 import { type Producer } from '../core/kafka/producer.ts';
 import { ProducerIds } from '../core/kafka/producer-id.ts';
-import { openRegistry, type SchemaIds } from '../core/kafka/registry.ts';
+import { type SchemaIds } from '../core/kafka/registry.ts';
 import { type WriterHooks } from '../core/kafka/slot-host.ts';
-import { applyTopics } from '../core/kafka/topic-plan.ts';
-import { type Component, startAll } from '../core/lifecycle.ts';
+import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
+import { type Metrics } from '../core/metrics.ts';
 import { type Random } from '../core/random.ts';
 import { type ReplicatorSettings } from './config.ts';
 import { DeviceFactsTable } from './device-facts.ts';
-import { type ReplicatorMetrics } from './metrics.ts';
+import { ReplicatorMetrics } from './metrics.ts';
 import { StateHost } from './ownership.ts';
 
 /**
@@ -30,10 +31,11 @@ import { StateHost } from './ownership.ts';
 export interface StateKeepingOptions {
   readonly settings: ReplicatorSettings;
   readonly instanceId: string;
+  readonly incarnation: string;
   readonly kafka: KafkaOptions;
   readonly producer: Producer;
   readonly timers: LockTimers;
-  readonly metrics: ReplicatorMetrics;
+  readonly metrics: Metrics;
   /** `host:port` of our HTTP server. */
   readonly http: () => string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -53,39 +55,36 @@ interface Parts {
   readonly telemetry: LogReader;
 }
 
-const topicsTimeoutMs = 15_000;
-
 export class StateKeeping implements Component {
   readonly name = 'state keeping';
   readonly #options: StateKeepingOptions;
-  readonly #incarnation: string;
-  readonly #stopping = new AbortController();
+  readonly #stage: KafkaStage;
+  readonly #dispatcher: ProduceDispatcher;
+  readonly #metrics: ReplicatorMetrics;
   #parts: Parts | null = null;
-  #stopAll: (() => Promise<void>) | null = null;
-  #starting: Promise<void> | null = null;
 
   constructor(options: StateKeepingOptions) {
     this.#options = options;
-    const half = (): string =>
-      Math.floor(options.random.next() * 2 ** 32)
-        .toString(16)
-        .padStart(8, '0');
-    this.#incarnation = half() + half();
+    this.#dispatcher = new ProduceDispatcher(options);
+    this.#metrics = new ReplicatorMetrics(options.metrics, this.#dispatcher.counters);
+    this.#stage = new KafkaStage({
+      ...options,
+      name: this.name,
+      components: (schemas) => (this.#parts = this.#makeParts(schemas)).components,
+    });
   }
 
   start(signal: AbortSignal): Promise<void> {
-    return (this.#starting ??= this.#start(AbortSignal.any([signal, this.#stopping.signal])));
+    return this.#stage.start(signal);
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the replicator was stopped'));
-    await this.#starting?.catch(() => undefined);
-    await this.#stopAll?.();
+  stop(): Promise<void> {
+    return this.#stage.stop();
   }
 
   readiness(): Readiness {
     const parts = this.#parts;
-    if (parts === null || this.#stopAll === null) return { ready: false, reasons: ['still starting'] };
+    if (parts === null || !this.#stage.isRunning) return { ready: false, reasons: ['still starting'] };
     const reasons: string[] = [];
     const { host, member, dispatcher, telemetry } = parts;
     if (!dispatcher.kafkaOk || !telemetry.kafkaOk) reasons.push('Kafka does not answer');
@@ -95,28 +94,14 @@ export class StateKeeping implements Component {
     return { ready: reasons.length === 0, reasons };
   }
 
-  async #start(signal: AbortSignal): Promise<void> {
-    const { settings, kafka, clock, logger } = this.#options;
-    const connection = new KafkaConnection(kafka, { name: 'topics', requestTimeoutMs: topicsTimeoutMs });
-    try {
-      await connection.connect(signal);
-      await applyTopics({ connection, settings, clock, logger }, signal);
-    } finally {
-      connection.destroy();
-    }
-    const parts = this.#makeParts(await openRegistry(this.#options, signal));
-    this.#parts = parts;
-    this.#stopAll = await startAll(parts.components, logger, signal);
-  }
-
   #makeParts(schemas: SchemaIds): Parts {
-    const { settings, instanceId, kafka, producer, timers, version, http, clock, random, logger, onFatal } =
-      this.#options;
+    const { settings, instanceId, incarnation, kafka, producer, timers } = this.#options;
+    const { version, http, clock, random, logger, onFatal } = this.#options;
+    const dispatcher = this.#dispatcher;
     const { topicPrefix, slots } = settings;
     const common = { kafka, clock, logger, onFatal };
     const topics = { state: topicOf(topicPrefix, 'state'), telemetry: topicOf(topicPrefix, 'telemetry') };
     const facts = new DeviceFactsTable({ ...common, topicPrefix, slots });
-    const dispatcher = new ProduceDispatcher({ kafka, clock, logger, random });
     const producerIds = new ProducerIds({ kafka, clock, logger, random });
     const state = new LogReader({
       ...common,
@@ -140,7 +125,7 @@ export class StateKeeping implements Component {
       topicPrefix,
       slots,
       instanceId,
-      incarnation: this.#incarnation,
+      incarnation,
       zone: settings.zone ?? '',
       timers,
       host,
@@ -155,7 +140,7 @@ export class StateKeeping implements Component {
       schemas,
       topicPrefix,
       instanceId,
-      incarnation: this.#incarnation,
+      incarnation,
       role: 'replicator',
       version,
       zone: settings.zone,
@@ -180,7 +165,7 @@ export class StateKeeping implements Component {
     facts: DeviceFactsTable,
     commit: GroupMember<FencedWriter>['commitOffset'],
   ): StateHost {
-    const { settings, instanceId, metrics, clock, logger, onFatal } = this.#options;
+    const { settings, instanceId, incarnation, clock, logger, onFatal } = this.#options;
     const topics = {
       state: topicOf(settings.topicPrefix, 'state'),
       telemetry: topicOf(settings.topicPrefix, 'telemetry'),
@@ -193,14 +178,14 @@ export class StateKeeping implements Component {
       unackedBytesMax: settings.maxUnackedBytes,
       slots: settings.slots,
       instance: instanceId,
-      incarnation: this.#incarnation,
+      incarnation,
       stateReader: readers.state,
       telemetryReader: readers.telemetry,
       commit,
       facts: (device) => facts.of(device),
       window: { windowNs: BigInt(settings.deleteWindowMs) * 1_000_000n, entriesMax: settings.deleteTimesMax },
       futureLimitNs: settings.futureLimitMs === 0 ? null : BigInt(settings.futureLimitMs) * 1_000_000n,
-      metrics,
+      metrics: this.#metrics,
       clock,
       logger,
       onFatal: (error: HoldfastError) => onFatal(error),

@@ -7,7 +7,14 @@ test('the first loss is marked at once, further ones together, and no loss is le
   let nowMs = 1_000;
   const clock: Clock = { ...systemClock, monotonicMs: () => nowMs, nowNs: () => BigInt(nowMs) * 1_000_000n };
   const log = new RecordedLog();
-  const marks = new GapMarks(new SlotWriter(0, log, recordedContext()).device('leaf-1'), clock);
+  let room = true;
+  const marked: string[] = [];
+  const marks = new GapMarks({
+    log: new SlotWriter(0, log, recordedContext()).device('leaf-1'),
+    clock,
+    mayMark: () => room,
+    onMarked: (reason) => marked.push(reason),
+  });
   const said = () =>
     log.markers('gap').map(({ reason, lost, lostFromNs, lostToNs }) => [reason, lost, lostToNs - lostFromNs]);
   marks.lost('malformed', 'one');
@@ -29,4 +36,14 @@ test('the first loss is marked at once, further ones together, and no loss is le
     ['malformed', 1n, 0n],
     ['too-large', 1n, 0n],
   ]);
+  nowMs += 5_000;
+  room = false;
+  marks.lost('malformed', 'with Kafka away');
+  nowMs += 5_000;
+  marks.lost('malformed', 'and one more');
+  expect(said()).toHaveLength(4);
+  room = true;
+  marks.tick(nowMs);
+  expect(said().at(-1)).toEqual(['malformed', 2n, 5_000_000_000n]);
+  expect(marked).toEqual(said().map(([reason]) => reason));
 });

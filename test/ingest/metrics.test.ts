@@ -1,9 +1,13 @@
 import { Registry } from 'prom-client';
-import { createIngestMetrics } from '../../ingest/metrics.ts';
+import { noProduceCounters } from '../../core/kafka/produce-metrics.ts';
+import { createIngestMetrics, idleGauges } from '../../ingest/metrics.ts';
 
 test('what the data path tallies, and what the process holds, is read when somebody scrapes', async () => {
   const registry = new Registry();
   const metrics = createIngestMetrics(registry, {
+    ...idleGauges,
+    produced: { ...noProduceCounters, ackedRecords: 9 },
+    tableLagRecords: () => new Map([['status', 4]]),
     sessionsByState: () => new Map([['synced', 3]]),
     slotsHeld: () => 5,
     unackedBytes: () => 77,
@@ -17,6 +21,8 @@ test('what the data path tallies, and what the process holds, is read when someb
     'holdfast_ingest_sessions{state="synced"} 3',
     'holdfast_ingest_slots 5',
     'holdfast_ingest_unacked_bytes 77',
+    'holdfast_ingest_records_acked_total 9',
+    'holdfast_ingest_table_lag_records{topic="status"} 4',
   ])
     expect(text).toContain(line);
   expect(await registry.metrics()).toContain('holdfast_ingest_messages_total 4'); // a second scrape counts nothing twice

@@ -219,7 +219,7 @@ test('garbage is a gap marker with a count, and the stream goes on', async () =>
   const gaps = log.markers('gap');
   expect(gaps.map(({ reason }) => reason)).toEqual(['malformed', 'malformed']); // the first at once, the rest together
   expect(gaps.reduce((sum, { lost }) => sum + lost, 0n)).toBe(5n);
-  expect(heard.gaps.map(({ code }) => code)).toContain('MESSAGE_MALFORMED');
+  expect(heard.gaps.map(({ code }) => code)).toEqual(['MESSAGE_MALFORMED', 'MESSAGE_MALFORMED']); // a status per marker
   expect(log.kinds('leaf-1').at(-1)).toBe('closed');
 });
 
@@ -323,7 +323,7 @@ test('L3: when the slot is dropped, what was held is not appended, and the socke
   await new Promise((resolve) => setTimeout(resolve, 50));
   session.drop();
   bench.lease.live = true;
-  expect(await session.outcome).toEqual({ kind: 'dropped' });
+  expect(await session.outcome).toMatchObject({ kind: 'dropped' });
   await stream.closed();
   expect(log.kinds('leaf-1')).toEqual(['opened', 'data']);
 });
@@ -335,8 +335,30 @@ test('L3: a lease that does not come back ends the session without a word', asyn
   const stream = await device.stream(0);
   bench.lease.live = false;
   stream.update(1);
-  expect(await session.outcome).toEqual({ kind: 'dropped' });
+  expect(await session.outcome).toMatchObject({ kind: 'dropped' });
   expect(log.telemetry).toEqual([]);
+});
+
+test('S1: while the lease is not live no time-out is said either', async () => {
+  const device = await scripted();
+  const log = new RecordedLog();
+  const { session } = open(device, log, { limits: { syncTimeoutMs: 100, receiveTimeoutMs: 100 } });
+  const stream = await device.stream(0);
+  stream.update(1);
+  await eventually('the record', 3_000, () => log.telemetry.length === 2);
+  bench.lease.live = false;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(log.kinds('leaf-1')).toEqual(['opened', 'data']);
+  bench.lease.live = true;
+  expect(failureOf(await session.outcome)?.code).toBe('SYNC_TIMEOUT');
+});
+
+test('S1: with the lease gone between Capabilities and Subscribe nobody subscribes', async () => {
+  const device = await scripted();
+  bench.lease.live = false;
+  const { session } = open(device, new RecordedLog());
+  expect(await session.outcome).toEqual({ kind: 'dropped', heard: false });
+  expect(device.streams).toEqual([]);
 });
 
 test('drop says nothing and appends nothing more, in any phase', async () => {
@@ -347,7 +369,7 @@ test('drop says nothing and appends nothing more, in any phase', async () => {
   session.drop();
   session.drop();
   session.close('moved');
-  expect(await session.outcome).toEqual({ kind: 'dropped' });
+  expect(await session.outcome).toMatchObject({ kind: 'dropped' });
   expect(log.telemetry).toEqual([]);
 });
 

@@ -50,11 +50,7 @@ export function createIngestBench(
       transport: grpcTransport,
       watch,
       clock: systemClock,
-      metrics: createIngestMetrics(metrics.registry, {
-        sessionsByState: () => new Map(),
-        slotsHeld: () => 0,
-        unackedBytes: () => budget.usedBytes,
-      }),
+      metrics: createIngestMetrics(metrics.registry),
       leaseLive: () => lease.live,
     },
     budget,

@@ -43,7 +43,11 @@ export class RecordedLog implements SlotLog {
     return left;
   }
 
+  /** Takes nothing any more: `append` throws this. */
+  ended: Error | null = null;
+
   appendNumbered(_topic: string, record: NumberedRecord, listener?: AckListener): { readonly acked: Promise<void> } {
+    if (this.ended !== null) throw this.ended;
     this.lastSeq += 1n;
     this.telemetry.push({
       key: record.key.toString(),
@@ -60,12 +64,16 @@ export class RecordedLog implements SlotLog {
     _topic: string,
     _partition: number,
     records: readonly { readonly key: Buffer; readonly value: Buffer | null; readonly header: Buffer | null }[],
+    listener?: AckListener,
   ): { readonly acked: Promise<void> } {
+    if (this.ended !== null) throw this.ended;
+    let bytes = 0;
     for (const { key, value, header } of records) {
+      bytes += value?.length ?? 0;
       const status = value === null ? null : deviceStatusCodec.decode(value.subarray(6));
       this.statuses.push({ device: key.toString(), status, seq: header === null ? 0n : decodeHeader(header).seq });
     }
-    return this.#accept(0, undefined);
+    return this.#accept(bytes, listener);
   }
 
   async flushed(): Promise<void> {
