@@ -43,13 +43,13 @@ export interface ApplyContext {
 export function observe(device: DeviceState, said: Exploded, at: RecordPoint, context: ApplyContext): LeafEntry[] {
   device.leaves.trim();
   const timeNs = orderTimeNs(said, at, context.facts);
-  if (isFuture(device, timeNs, at, context)) return [];
   const entries = said.updates.map((update, index) => {
     const entry = device.leaves.entry(update.origin, update.elems);
-    entry.seen = at.ordinal;
+    entry.seen = at.ordinal; // S3 of sweep.ts, so before anything is refused
     entry.lastIndex = index;
     return entry;
   });
+  if (isFuture(device, timeNs, at, context)) return entries;
   const noted = { deleteNs: timeNs, receivedAtNs: at.receivedAtNs, offset: at.offset };
   const scopes = said.atomic !== null && said.complete ? [...said.deletes, said.atomic] : said.deletes;
   for (const place of scopes) context.tally.odd['delete-evicted'] += device.window.note(place, noted);
@@ -65,11 +65,12 @@ export function applyNotification(
   context: ApplyContext,
 ): LeafEntry[] {
   const timeNs = orderTimeNs(said, at, context.facts);
-  if (isFuture(device, timeNs, at, context)) {
+  const refused = isFuture(device, timeNs, at, context);
+  const entries = observe(device, said, at, context);
+  if (refused) {
     context.tally.discarded.future += said.updates.length;
     return [];
   }
-  const entries = observe(device, said, at, context);
   const doomed = doomedBy(device, said, at, timeNs, context.facts);
   const changed: LeafEntry[] = [];
   for (const [index, update] of said.updates.entries()) {
@@ -78,8 +79,8 @@ export function applyNotification(
       context.tally.discarded['repeated-path'] += 1; // N12
       continue;
     }
-    const refused = device.window.refuses(entry.origin, entry.elems, timeNs, at.receivedAtNs); // D7
-    const outcome = refused ? 'stale' : acceptance(entry, timeNs, update.value, context.facts);
+    const overtaken = device.window.refuses(entry.origin, entry.elems, timeNs, at.receivedAtNs); // D7
+    const outcome = overtaken ? 'stale' : acceptance(entry, timeNs, update.value, context.facts);
     if (outcome !== 'store') {
       context.tally.discarded[outcome] += 1;
       if (outcome === 'duplicate') doomed.delete(entry);
@@ -98,10 +99,12 @@ export function applyNotification(
   return changed;
 }
 
-/** Ends a resync: what the session did not bring back is removed. */
-export function applySync(device: DeviceState, watch: RpcWatch, tally: Tally): LeafEntry[] {
-  if (watch.holed) tally.odd['sweep-skipped'] += 1;
-  return removeAll(device, unseen(device.leaves, watch), 'sweep', tally);
+/** Ends resyncs: what the session did not bring back is removed. */
+export function applySync(device: DeviceState, watches: readonly RpcWatch[], tally: Tally): LeafEntry[] {
+  return watches.flatMap((watch) => {
+    if (watch.holed) tally.odd['sweep-skipped'] += 1;
+    return removeAll(device, unseen(device.leaves, watch), 'sweep', tally);
+  });
 }
 
 /** The device was taken out of the configuration: every leaf goes. */

@@ -86,7 +86,11 @@ export class DeviceLeaves {
   /** L2. Between records only: entries in hand would be cut off from the tree. */
   trim(): void {
     if (this.#absent <= absentMax) return;
-    for (const [origin, root] of this.#roots) if (prune(root)) this.#roots.delete(origin);
+    this.#keyNames.clear();
+    for (const [origin, root] of this.#roots) {
+      if (prune(root)) this.#roots.delete(origin);
+      else this.#noteKeyNames(root);
+    }
     this.#absent = 0;
   }
 
@@ -132,16 +136,27 @@ export class DeviceLeaves {
     if (known !== undefined) return known;
     const child = createNode(elem);
     node.keyed.set(text, child);
+    this.#noteKeyName(elem);
+    return child;
+  }
+
+  #noteKeyName(elem: PathElem): void {
     const names = keyNamesOf(elem);
     const before = this.#keyNames.get(elem.name);
     if (before !== names) this.#keyNames.set(elem.name, before === undefined ? names : null);
-    return child;
+  }
+
+  #noteKeyNames(node: Node): void {
+    if (node.elem.keys.size > 0) this.#noteKeyName(node.elem);
+    for (const children of [node.plain, node.keyed]) {
+      if (children !== null) for (const child of children.values()) this.#noteKeyNames(child);
+    }
   }
 
   #pushMatching(next: Node[], node: Node, elem: PathElem): void {
     if (elem.keys.size === 0) {
       if (elem.name === '*') {
-        if (node.plain !== null) next.push(...node.plain.values());
+        if (node.plain !== null) for (const child of node.plain.values()) next.push(child);
       } else {
         const child = node.plain?.get(elem.name);
         if (child !== undefined) next.push(child);

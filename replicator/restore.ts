@@ -35,6 +35,7 @@ interface Standing {
 
 export class StateRestore {
   readonly #standings = new Map<string, Standing>();
+  readonly #heal: HealRecord[] = [];
   #position: Position | null = null;
   #malformed = 0;
 
@@ -60,15 +61,27 @@ export class StateRestore {
     this.#standings.set(key, { header, value, isBuried: false });
   }
 
-  /** Fills the table; returns the position it is complete up to, and what must be written again. */
-  finish(table: SlotTable): { position: Position | null; heal: HealRecord[] } {
-    const heal: HealRecord[] = [];
+  /** The position that the table is complete up to once it is filled. */
+  get position(): Position | null {
+    return this.#position;
+  }
+
+  /** What must be written again, once the table is filled. */
+  get heal(): readonly HealRecord[] {
+    return this.#heal;
+  }
+
+  /** Fills the table with the next `count` leaves; false: all of them are there. */
+  fill(table: SlotTable, count: number): boolean {
+    let left = count;
     for (const [key, { header, value, isBuried }] of this.#standings) {
-      if (isBuried) heal.push({ key: Buffer.from(key), value, header }); // R2
+      if (left === 0) return true;
+      left -= 1;
+      this.#standings.delete(key);
+      if (isBuried) this.#heal.push({ key: Buffer.from(key), value, header }); // R2
       if (value !== null) this.#fill(table, value, header);
     }
-    this.#standings.clear();
-    return { position: this.#position, heal };
+    return false;
   }
 
   #fill(table: SlotTable, value: Buffer, header: RecordHeader): void {

@@ -25,7 +25,8 @@ import { createTally, type Tally } from './tally.ts';
  *     `state` does not hold: seen marks, unfinished resyncs, delete times.
  * R3. The record *at* the restored position is applied again: a crash may have cut its changes, and applying them twice
  *     changes nothing.
- * R4. A record that cannot be read never ends the reader. It is counted, and a resync it fell into sweeps nothing.
+ * R4. A record that cannot be read never ends the reader. It is counted, and a resync it fell into sweeps nothing. One that
+ *     our own code fails on is skipped as well, and said by `onDefect`: else it would stop its slot for ever, restart by restart.
  */
 export interface SlotReducerOptions {
   readonly slot: Slot;
@@ -36,6 +37,8 @@ export interface SlotReducerOptions {
   readonly futureLimitNs: bigint | null;
   /** Highest position found in `state`; null: it was empty. */
   readonly restored: Position | null;
+  /** A bug of ours: the record at this point was skipped, perhaps half applied. */
+  readonly onDefect?: (point: RecordPoint, device: string, thrown: unknown) => void;
 }
 
 export interface Applied {
@@ -123,9 +126,10 @@ export class SlotReducer {
           : this.#marker(device, markerCodec.decode(message), point, isReplay);
       return { point, changed };
     } catch (thrown) {
-      if (!(thrown instanceof MessageMalformed) && !(thrown instanceof RecordMalformed)) throw thrown;
       this.records.malformed += 1;
       device.session.holed(); // R4
+      const isTheirs = thrown instanceof MessageMalformed || thrown instanceof RecordMalformed;
+      if (!isTheirs) this.#options.onDefect?.(point, name, thrown);
       return { point, changed: nothing };
     }
   }
@@ -195,8 +199,8 @@ export class SlotReducer {
         device.session.opened(marker, point);
         return nothing;
       case 'synced': {
-        const watch = device.session.synced(point.rpc);
-        return watch === null || isReplay ? nothing : applySync(device, watch, tally);
+        const watches = device.session.synced(point.rpc);
+        return isReplay ? nothing : applySync(device, watches, tally);
       }
       case 'closed': {
         device.session.closed();

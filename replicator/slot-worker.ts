@@ -1,10 +1,11 @@
-import { type Position } from '../schemas/position.ts';
+import { formatPosition, type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError, messageOf } from '../core/errors.ts';
 import { type LogBatch } from '../core/kafka/log-reader.ts';
 import { type Takeover } from '../core/kafka/slot-host.ts';
-import { type Logger } from '../core/logger.ts';
+import { type Logger, RateLimited } from '../core/logger.ts';
+import { type RecordPoint } from './apply.ts';
 import { type ReplicatorMetrics } from './metrics.ts';
 import { StateRestore } from './restore.ts';
 import { SlotReducer, type SlotReducerOptions } from './slot-reducer.ts';
@@ -48,6 +49,8 @@ export interface SlotWorkerOptions {
 
 /** Longest run without giving the event loop a turn: far below the lease's guard. */
 const sliceMs = 5;
+/** Leaves restored without giving it one: some milliseconds. */
+const fillAtOnce = 1_000;
 /** A long poll in flight is answered as soon as there is something: silence for its length says that there is nothing. */
 const pollMs = 1_000;
 
@@ -56,6 +59,7 @@ export class SlotWorker {
   readonly #stopping = new AbortController();
   readonly #table: SlotTable;
   readonly #tally = createTally();
+  readonly #limited = new RateLimited();
   #restore = new StateRestore();
   #reducer: SlotReducer | null = null;
   /** First offset of `telemetry` not yet applied; null before the first record. */
@@ -97,11 +101,16 @@ export class SlotWorker {
     }
     if (this.#stopping.signal.aborted) return; // the partitions may be another worker's by now
     stateReader.unassign(topics.state, slot);
-    const { position, heal } = this.#restore.finish(this.#table);
+    while (this.#restore.fill(this.#table, fillAtOnce)) {
+      await new Promise((resolve) => setImmediate(resolve)); // W3
+      if (this.#isStopped()) return;
+    }
+    const { position, heal } = this.#restore;
     const restoreMs = clock.monotonicMs() - startedAtMonotonicMs;
     metrics.restoreSeconds.set(restoreMs / 1_000);
     if (heal.length > 0) {
-      this.#options.writer.heal(heal);
+      this.#orLose(() => this.#options.writer.heal(heal));
+      if (this.#isStopped()) return;
       metrics.healed.inc(heal.length);
     }
     if (this.#restore.malformed > 0) logger.warn({ slot, records: this.#restore.malformed }, 'state records skipped');
@@ -113,7 +122,9 @@ export class SlotWorker {
       tally: this.#tally,
       futureLimitNs,
       restored: position,
+      onDefect: (point, device, thrown) => this.#sayDefect(point, device, thrown),
     });
+    this.#restore = new StateRestore(); // what it still holds is not needed any more
     logger.debug({ slot, leaves: this.leafCount, restoreMs, healed: heal.length }, 'slot restored');
     telemetryReader.assign(topics.telemetry, slot, this.#committedOffset);
     // Readers wait for the first word on how far we are; the rest comes once a second.
@@ -236,6 +247,15 @@ export class SlotWorker {
       this.drop();
       return false;
     }
+  }
+
+  #sayDefect({ epoch, seq }: RecordPoint, device: string, thrown: unknown): void {
+    const { slot, metrics, clock, logger } = this.#options;
+    metrics.defects.inc();
+    const suppressed = this.#limited.pass('defect', clock.monotonicMs());
+    if (suppressed === undefined) return;
+    const fields = { device, position: formatPosition({ slot, epoch, seq }), cause: messageOf(thrown), suppressed };
+    logger.error(fields, 'record skipped, our own code failed on it');
   }
 
   /** A writer that takes no more has lost the slot: the lock hears of it by itself, the worker only has to be silent. */

@@ -11,6 +11,8 @@ import { type DeviceLeaves, type LeafEntry } from './device-leaves.ts';
  * S2. Never for `updates_only`: such a session does not know the whole (M12).
  * S3. Every update counts as seen, stored or not: stale and duplicate ones too.
  * S4. A resync with a hole in it (a gap, lost positions) sweeps nothing: what is missing may be in the hole.
+ * S5. A `synced` of RPC 0 speaks for the whole session, as ingest says it once every RPC has synced; one of another RPC
+ *     speaks for that RPC alone.
  */
 export interface RpcWatch {
   readonly patterns: readonly PathPattern[];
@@ -64,12 +66,15 @@ export class SessionWatch {
     for (const watch of this.#rpcs.values()) if (!watch.synced) watch.holed = true;
   }
 
-  /** The first sync of an RPC ends its resync; returns it then, and null for a repeated or unknown one (S12). */
-  synced(rpc: number): RpcWatch | null {
-    const watch = this.#rpcs.get(rpc);
-    if (watch === undefined || watch.synced) return null;
-    watch.synced = true;
-    return watch;
+  /** The first sync of an RPC ends its resync; returns those that end now, none for a repeated or unknown one (S5, S12). */
+  synced(rpc: number): RpcWatch[] {
+    const ended: RpcWatch[] = [];
+    for (const [number, watch] of this.#rpcs) {
+      if (watch.synced || (rpc !== 0 && number !== rpc)) continue;
+      watch.synced = true;
+      ended.push(watch);
+    }
+    return ended;
   }
 
   of(rpc: number): RpcWatch | null {

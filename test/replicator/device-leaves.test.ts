@@ -58,4 +58,23 @@ describe('leaves of a device', () => {
     expect(leaves.entry('openconfig', path('/kept').elems)).toBe(kept);
     expect(leaves.all()).toEqual([kept]);
   });
+
+  test('what is forgotten leaves lookups by key and wildcard as they were', () => {
+    const leaves = new DeviceLeaves('leaf-1');
+    for (let index = 0; index <= 10_000; index += 1) leaves.entry('openconfig', path(`/a/b[l=${index}]`).elems);
+    leaves.set(leaves.entry('openconfig', path('/a/b[k=1]/v').elems), uint(1));
+    leaves.trim();
+    leaves.set(leaves.entry('openconfig', path('/a/b[k=2]/v').elems), uint(1));
+    const covered = (text: string) => leaves.covered(path(`openconfig:${text}`)).map((entry) => entry.path);
+    expect(covered('/a/b[k=2]')).toEqual(['/a/b[k=2]/v']);
+    expect(covered('/a/b')).toEqual(['/a/b[k=1]/v', '/a/b[k=2]/v']);
+  });
+
+  test('a wildcard over more children than a call takes arguments', () => {
+    const leaves = new DeviceLeaves('leaf-1');
+    for (let index = 0; index < 150_000; index += 1) {
+      leaves.set(leaves.entry('openconfig', [{ name: `n${index}`, keys: new Map() }]), uint(1));
+    }
+    expect(leaves.covered(path('openconfig:/*'))).toHaveLength(150_000);
+  });
 });

@@ -97,9 +97,13 @@ class ModelDevice {
       : [];
   }
 
+  /** A `synced` of RPC 0 speaks for all of them. */
   sweep(rpc: number): void {
-    const watch = this.rpcs.get(rpc);
-    if (watch === undefined || watch.done) return;
+    for (const [number, watch] of this.rpcs) if (rpc === 0 || number === rpc) this.sweepOne(watch);
+  }
+
+  sweepOne(watch: ModelRpc): void {
+    if (watch.done) return;
     watch.done = true;
     if (watch.updatesOnly || watch.holed) return;
     for (const [key, leaf] of this.leaves) {

@@ -18,7 +18,8 @@ function replicatorOn(state: StateLog, groupBytesMax = 1_000_000) {
   const table = new SlotTable({ windowNs, entriesMax: 1_000 });
   const restore = new StateRestore();
   for (const record of state.read()) restore.add(record);
-  const { position, heal } = restore.finish(table);
+  restore.fill(table, Infinity);
+  const { position, heal } = restore;
   const tally = createTally();
   const reducer = new SlotReducer({
     slot,
@@ -219,6 +220,42 @@ describe('slot reducer', () => {
     apply([...log.records, { ...log.records[0]!, header: Buffer.from('?') }, { ...log.records[0]!, header: null }]);
     expect(reducer.records.malformed).toBe(3);
     expect(leavesOf(state.read()).size).toBe(2);
+  });
+
+  test('a record that our own code fails on is skipped and said, and costs nobody else anything (R4)', () => {
+    const log = new TelemetryLog();
+    for (const device of ['leaf-1', 'poison', 'leaf-2']) log.say(device, { at: 1, updates: [['/a', 1]] });
+    const table = new SlotTable({ windowNs, entriesMax: 10 });
+    const said: string[] = [];
+    const reducer = new SlotReducer({
+      slot,
+      table,
+      facts: (device) => {
+        if (device === 'poison') throw new RangeError('a bug');
+        return plainFacts;
+      },
+      tally: createTally(),
+      futureLimitNs: null,
+      restored: null,
+      onDefect: (point, device, thrown) => said.push(`${device} ${point.seq} ${String(thrown)}`),
+    });
+    for (const record of log.records) reducer.apply(record);
+    expect(said).toEqual(['poison 2 RangeError: a bug']);
+    expect([table.leafCount, reducer.records.malformed]).toEqual([2, 1]);
+  });
+
+  test('an update that is refused for its time still shows that the leaf exists: no sweep takes it (S3)', () => {
+    const log = new TelemetryLog().say('leaf-1', { at: 1_000_000_000n, updates: [['/a', 1], ['/b', 1]] }); // prettier-ignore
+    log
+      .open('leaf-1', ['/'])
+      .say('leaf-1', { at: 9_000_000_000_000n, updates: [['/a', 2]] })
+      .marker('synced', 'leaf-1');
+    const table = new SlotTable({ windowNs, entriesMax: 10 });
+    const tally = createTally();
+    const reducer = new SlotReducer({ slot, table, facts: () => plainFacts, tally, futureLimitNs: 1n, restored: null });
+    for (const record of log.records) reducer.apply(record);
+    expect(tally.discarded.future).toBe(1);
+    expect(table.device('leaf-1').leaves.all().map((entry) => entry.path)).toEqual(['/a']); // prettier-ignore
   });
 
   test('what cannot be read during a resync may have been a leaf: nothing is swept', () => {
