@@ -1,8 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { HoldfastError, messageOf } from '../core/errors.ts';
-import { registerApiCommands } from './commands/api-commands.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerDev } from './commands/dev.ts';
+import { registerDevices } from './commands/devices.ts';
+import { registerGet } from './commands/get.ts';
+import { registerInstances } from './commands/instances.ts';
+import { registerOwnership } from './commands/ownership.ts';
+import { registerProfiles } from './commands/profiles.ts';
 import { registerServices } from './commands/serve.ts';
 import { registerTopics } from './commands/topics.ts';
 import { type CliContext, type ExitCode } from './context.ts';
@@ -24,7 +28,11 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     });
   registerDev(program, context, done);
   registerServices(program, context, done);
-  registerApiCommands(program, context, done);
+  registerDevices(program, context, done);
+  registerProfiles(program, context, done);
+  registerGet(program, context, done);
+  registerOwnership(program, context, done);
+  registerInstances(program, context, done);
   registerTopics(program, context, done);
   registerConfig(program, context, done);
   program

@@ -13,6 +13,17 @@ test('columns are as wide as their widest cell; the last is not padded', () => {
   ).toBe('DEVICE              STATE\nleaf-1              synced\na-much-longer-name  -');
 });
 
+test('what a device wrote cannot steer the terminal', () => {
+  expect(formatTable(['path'], [['/a\u001b[2J\u009b31m\u202e\n/b']])).toBe(
+    'PATH\n/a\\u001b[2J\\u009b31m\\u202e\\u000a/b',
+  );
+});
+
+test('a table of very many rows, with empty cells at the end', () => {
+  const rows = Array.from({ length: 200_000 }, (_, n) => [String(n), '']);
+  expect(formatTable(['a', 'b'], rows).split('\n').slice(0, 3)).toEqual(['A       B', '0', '1']);
+});
+
 test.each([
   [412, '412 ms'],
   [3_200, '3.2 s'],
