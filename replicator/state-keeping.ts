@@ -207,6 +207,8 @@ export class StateKeeping implements Component {
       producerIds,
       transactionalId: transactionalIdOf(settings.topicPrefix, 'replicator', slot),
       ...hooks,
+      // A leaf that is too large for the topic keeps its former value; the produce counters and a log line tell of it.
+      onRefused: ({ topic }) => (topic === topicOf(settings.topicPrefix, 'state') ? 'go-on' : 'reject'),
       compression: settings.compression,
       clock,
       logger,

@@ -210,7 +210,7 @@ test('an ack that overtakes the first one’s failure is not an ack', () => {
   ]);
 });
 
-test.each([10, 18, 87, 32])(
+test.each([10, 18, 87])(
   '%i: a record refused for what it is leaves its sequence to its replacement',
   async (code) => {
     const scene = new Scene(() => ({
@@ -316,6 +316,7 @@ test.each([
   [29, 'KAFKA_DENIED', 'grant Describe, Read and Write on the topic'],
   [53, 'KAFKA_DENIED', 'transactional id'],
   [76, 'KAFKA_UNAVAILABLE', 'UNSUPPORTED_COMPRESSION_TYPE'],
+  [32, 'KAFKA_UNAVAILABLE', 'INVALID_TIMESTAMP'],
 ])('%i is fatal and says what is missing', (code, named, words) => {
   const scene = new Scene().known();
   scene.append('a');
