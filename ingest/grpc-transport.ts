@@ -130,6 +130,13 @@ class GrpcConnection implements DeviceConnection {
     return call;
   }
 
+  /** What to look at when no connection came up; one that was lost later needs no advice. */
+  #hint(): string {
+    if (!this.#socket.connected) return '; check the address, and that the gNMI service runs there';
+    if (this.#answered) return '';
+    return '; it takes TCP connections but does not answer gRPC: check the port, and whether it wants TLS';
+  }
+
   #failureOf(end: StatusObject): DeviceFailure {
     const { address } = this.#target;
     const below = this.#socket.failure;
@@ -139,11 +146,7 @@ class GrpcConnection implements DeviceConnection {
     }
     const failure = classifyRpcFailure({ code: end.code, details: tidy(end.details) });
     if (failure.code !== 'UNREACHABLE') return failure;
-    const hint =
-      this.#socket.connected && !this.#answered
-        ? '; it takes TCP connections but does not answer gRPC: check the port, and whether it wants TLS'
-        : '';
-    return { ...failure, detail: `${address}: ${failure.detail}${hint}` };
+    return { ...failure, detail: `${address}: ${failure.detail}${this.#hint()}` };
   }
 }
 

@@ -88,13 +88,21 @@ export function classifyRpcFailure(status: { readonly code: number; readonly det
   });
   switch (status.code) {
     case grpc.unauthenticated:
-      return failure('UNAUTHENTICATED', `the device refused our credentials: ${said}`, 'slowly');
+      return failure('UNAUTHENTICATED', `the device refused our credentials: ${said}; correct credentials`, 'slowly');
     case grpc.permissionDenied:
-      return failure('PERMISSION_DENIED', `the device denies this user the request: ${said}`, 'slowly');
+      return failure(
+        'PERMISSION_DENIED',
+        `the device denies this user the request: ${said}; give the user read rights`,
+        'slowly',
+      );
     case grpc.unimplemented:
     case grpc.invalidArgument:
       return /encoding/i.test(said)
-        ? failure('ENCODING_UNSUPPORTED', `the device does not speak the asked encoding: ${said}`, 'slowly')
+        ? failure(
+            'ENCODING_UNSUPPORTED',
+            `the device does not speak the asked encoding: ${said}; leave encoding out, or name one that the device offers`,
+            'slowly',
+          )
         : failure('SUBSCRIPTION_REFUSED', `the device refused the subscriptions: ${said}`, 'slowly');
     case grpc.notFound:
     case grpc.failedPrecondition:

@@ -94,7 +94,7 @@ test('nobody listens: UNREACHABLE, with the address', async () => {
   const answer = await dial(device.address).capabilities();
   expect([codeOf(answer), detailOf(answer)]).toEqual([
     'UNREACHABLE',
-    `${device.address}: connect ECONNREFUSED ${device.address}`,
+    `${device.address}: connect ECONNREFUSED ${device.address}; check the address, and that the gNMI service runs there`,
   ]);
 });
 
