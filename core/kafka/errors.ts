@@ -114,6 +114,13 @@ const missingAcls: ReadonlyMap<number, string> = new Map([
   [53, 'Write and Describe on the transactional id'],
 ]);
 
+/** What else an operator can do. A broker takes no record that is more than an hour ahead of its own clock. */
+export const invalidTimestamp = 32;
+const remedies: ReadonlyMap<number, string> = new Map([
+  [invalidTimestamp, "this machine's clock and the broker's are over an hour apart: set them right (NTP)"],
+  [56, "look at the broker's log and its disks: full, or failed"],
+]);
+
 /** Facts of an error code of the Kafka protocol; unknown codes are final and named by their number. */
 export function factsOf(code: number): KafkaErrorFacts {
   return factsOfCode.get(code) ?? { name: `KAFKA_ERROR_${code}`, retriable: false, staleMetadata: false };
@@ -147,7 +154,8 @@ interface KafkaErrorRest {
 export function kafkaErrorOfCode(code: number, about: string): KafkaError {
   const facts = factsOf(code);
   const acl = missingAcls.get(code);
-  const message = `${facts.name} (${code}) for ${about}${acl === undefined ? '' : `: grant ${acl}`}`;
+  const remedy = acl === undefined ? remedies.get(code) : `grant ${acl}`;
+  const message = `${facts.name} (${code}) for ${about}${remedy === undefined ? '' : `: ${remedy}`}`;
   return new KafkaError('protocol', facts.name, message, { code, ...facts });
 }
 

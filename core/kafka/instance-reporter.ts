@@ -7,6 +7,7 @@ import { HoldfastError, messageOf } from '../errors.ts';
 import { type Component } from '../lifecycle.ts';
 import { type Logger, RateLimited } from '../logger.ts';
 import { type KafkaOptions } from './connection.ts';
+import { invalidTimestamp } from './errors.ts';
 import { type SchemaIds } from './registry.ts';
 import { Table } from './table.ts';
 
@@ -17,6 +18,7 @@ import { Table } from './table.ts';
  *     killed process stays. Clocks are not compared.
  * I2. Of two that start at once the later one gives way; both keep watching for a while after their first record.
  * I3. The null at a clean stop is written only by who wrote records before.
+ * I4. A clock far from that of another living process is told, and decides nothing.
  */
 export interface InstanceReporterOptions {
   readonly kafka: KafkaOptions;
@@ -54,6 +56,8 @@ export interface InstanceProducer {
 
 const periodMs = 1_000;
 const stopMsMax = 2_000;
+/** Far more than a record takes from its writer to us. */
+const clockApartMsMax = 10_000;
 
 export class InstanceReporter implements Component {
   readonly name = 'instance reporter';
@@ -65,6 +69,9 @@ export class InstanceReporter implements Component {
   readonly #stopping = new AbortController();
   #startedAtNs = 0n;
   #announced = false;
+  /** What the table reads from now on is being written now. */
+  #live = false;
+  #clockTold = false;
   #timer: Timer | null = null;
   #watchEnd: Timer | null = null;
   #sending: Promise<void> | null = null;
@@ -80,9 +87,10 @@ export class InstanceReporter implements Component {
       topic: this.#topic,
       partitions: [0],
       decode: (_key, record) => instanceCodec.decode(decodeFrame(record.value ?? Buffer.alloc(0)).message),
-      onChange: (key, value) => {
-        if (key !== options.instanceId || value === undefined || value.incarnation === options.incarnation) return;
-        this.#onOther?.(value);
+      onChange: (key, value, record) => {
+        if (value === undefined || value.incarnation === options.incarnation) return;
+        if (record !== null) this.#compareClocks(key, record.timestampMs);
+        if (key === options.instanceId) this.#onOther?.(value);
       },
       onFatal: options.onFatal,
       clock: options.clock,
@@ -96,6 +104,7 @@ export class InstanceReporter implements Component {
     this.#startedAtNs = clock.nowNs();
     this.#cpu = { atMonotonicMs: clock.monotonicMs(), usedUs: cpuUs() };
     await this.#watch.start(signal);
+    this.#live = true;
     const present = this.#watch.get(instanceId);
     if (present !== undefined && present.incarnation !== incarnation) await this.#refuseIfRenewed(watchMs, signal); // I1
     this.#onOther = (other) => {
@@ -149,10 +158,23 @@ export class InstanceReporter implements Component {
     await this.#watch.stop();
   }
 
+  /** One line is enough: whose clock is wrong is for the operator to see. */
+  #compareClocks(other: string, writtenAtMs: number): void {
+    const aheadMs = this.#options.clock.nowMs() - writtenAtMs;
+    if (!this.#live || this.#clockTold || Math.abs(aheadMs) < clockApartMsMax) return;
+    this.#clockTold = true;
+    this.#options.logger.warn({ other, aheadMs }, 'clock differs from that of another instance: set both right (NTP)'); // I4
+  }
+
   #tick(): void {
     if (this.#sending !== null) return; // Kafka is slow or away: the next second tells the same
     this.#sending = this.#send(this.#record())
       .catch((thrown: unknown) => {
+        // The clock was stepped: everything else that we write is refused as well.
+        if (thrown instanceof HoldfastError && thrown.facts['kafkaCode'] === invalidTimestamp) {
+          this.#options.onFatal(thrown);
+          return;
+        }
         const suppressed = this.#limited.pass('send', this.#options.clock.monotonicMs());
         if (suppressed === undefined || this.#stopping.signal.aborted) return;
         this.#options.logger.warn({ cause: messageOf(thrown), suppressed }, 'instance record not written');

@@ -297,7 +297,11 @@ export class ProduceDispatcher implements Component {
     if (suppressed === undefined) return;
     const line = { cause: error.message, suppressed };
     if (isDenied(error)) this.#options.logger.error(line, 'kafka refuses us, trying again');
-    else this.#options.logger.warn(line, 'kafka does not answer, trying again');
+    else
+      this.#options.logger.warn(
+        line,
+        'kafka does not answer, trying again: look at the brokers, their disks and the way to them',
+      );
   }
 
   /** One refresh at a time; pumps when it is done. With no answer it backs off and tries again (P3). */
