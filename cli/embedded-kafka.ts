@@ -129,7 +129,9 @@ export class EmbeddedKafka implements Component {
     await writeFile(join(node.dir, 'server.properties'), this.#properties(node));
     const formatted = await readFile(join(node.dir, 'data', 'meta.properties'), 'utf8').catch(() => null);
     if (formatted !== null) return;
-    const format = this.#java(node, 'kafka.tools.StorageTool', ['format', '-t', clusterId, '-c'], signal);
+    // One argument: an id may begin with a hyphen, one in 64 does.
+    const args = ['format', `--cluster-id=${clusterId}`, '-c'];
+    const format = this.#java(node, 'kafka.tools.StorageTool', args, signal);
     const code = await new Promise<number | null>((resolve) => format.once('exit', resolve));
     signal.throwIfAborted();
     if (code !== 0) throw await this.#failed(node, 'could not format its data folder');
@@ -174,6 +176,7 @@ export class EmbeddedKafka implements Component {
       { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
     );
     const log = createWriteStream(this.#logFile(node), { flags: 'a' });
+    log.on('error', () => undefined); // a full disk ends the broker; it must not end us
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     child.once('close', () => log.end());
