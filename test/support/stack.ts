@@ -22,6 +22,8 @@ export interface StackOptions {
   /** More settings for every part, by setting name. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly simulator?: Readonly<Record<string, string>>;
+  /** Environment of every part: settings that not all of them know as a flag. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Stack {
@@ -58,11 +60,12 @@ export class Stack {
     part: 'ingest' | 'replicator' | 'query-api',
     instanceId: string,
     more: Readonly<Record<string, string>> = {},
+    env: Readonly<Record<string, string>> = {},
   ): Promise<HoldfastProcess> {
-    const { kafka, slots = 8, settings = {} } = this.options;
+    const { kafka, slots = 8, settings = {}, env: envOfAll = {} } = this.options;
     const http = this.#http.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
     this.#http.set(instanceId, http);
-    const process_ = new HoldfastProcess(instanceId, [
+    const args = [
       part,
       ...flags({
         kafkaBrokers: kafka.brokers.join(','),
@@ -84,7 +87,8 @@ export class Stack {
         ...settings,
         ...more,
       }),
-    ]);
+    ];
+    const process_ = new HoldfastProcess(instanceId, args, { ...envOfAll, ...env });
     this.processes.set(instanceId, process_);
     return process_;
   }

@@ -28,6 +28,8 @@ export interface SeenRecord {
   readonly key: string;
   readonly header: RecordHeader;
   readonly offset: bigint;
+  /** The frame taken off. */
+  readonly message: Buffer;
 }
 
 const sequencePath = '/simulator/state/sequence';
@@ -112,7 +114,8 @@ export class TelemetryAudit {
     this.#position(partition, header);
     const key = record.key.toString();
     if (header.kind !== 'data') {
-      this.markers.push({ partition, key, header, offset: record.offset });
+      const { message } = decodeFrame(record.value);
+      this.markers.push({ partition, key, header, offset: record.offset, message });
       return;
     }
     this.dataRecords += 1;
