@@ -65,16 +65,6 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges = i
   tallied('updates_total', 'updates inside the messages appended to telemetry', () => tally.updates);
   tallied('deletes_total', 'deletes inside the messages appended to telemetry', () => tally.deletes);
   exportProduceCounters({ registry }, 'ingest', gauges.produced);
-  new Gauge({
-    name: 'holdfast_ingest_table_lag_records',
-    help: 'records of devices, profiles and status that this process has not read yet, by topic',
-    labelNames: ['topic'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [topic, lag] of gauges.tableLagRecords()) this.set({ topic }, lag);
-    },
-  });
   return {
     tally,
     messagesFlawed: labelled(
@@ -95,6 +85,26 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges = i
     dials: counter('dials_total', 'attempts to connect to a device'),
     sessionsEnded: labelled('sessions_ended_total', 'sessions ended, by outcome', 'outcome'),
     sessionsPaused: counter('sessions_paused_total', 'times a session was paused because Kafka did not take its bytes'),
+    ...registerGauges(registry, gauges),
+  };
+}
+
+function registerGauges(
+  registry: Registry,
+  gauges: IngestGauges,
+): Pick<IngestMetrics, 'sessions' | 'slots' | 'unackedBytes'> {
+  const registers = [registry];
+  new Gauge({
+    name: 'holdfast_ingest_table_lag_records',
+    help: 'records of devices, profiles and status that this process has not read yet, by topic',
+    labelNames: ['topic'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [topic, lag] of gauges.tableLagRecords()) this.set({ topic }, lag);
+    },
+  });
+  return {
     sessions: new Gauge({
       name: 'holdfast_ingest_sessions',
       help: 'devices of the held slots, by state of their session',

@@ -5,7 +5,7 @@ import { GapMarks } from './gap-marks.ts';
 import { type IngestMetrics } from './metrics.ts';
 import { type SessionCredit, type SlotAccount } from './session-credit.ts';
 import { type SessionWatch, type Watched } from './session-watch.ts';
-import { type DeviceLog } from './slot-writer.ts';
+import { type DeviceLog, type Ticket } from './slot-writer.ts';
 import { type DeviceOffer, decodeOffer, type PlannedRpc, type RpcPlan } from './subscription-plan.ts';
 import {
   type DeviceConnection,
@@ -144,10 +144,10 @@ export class Session implements Watched {
   }
 
   /**
-   * Ends the session in the protocol's way; the `closed` marker is appended before this returns. Its ack; `null` where there
-   * is none, because nothing was heard or the session had ended before.
+   * Ends the session in the protocol's way; the `closed` marker is appended before this returns. `null` where there is
+   * none, because nothing was heard or the session had ended before.
    */
-  close(reason: CloseReason): Promise<void> | null {
+  close(reason: CloseReason): Ticket | null {
     return this.#end({ kind: 'closed' }, { reason, detail: '' });
   }
 
@@ -385,25 +385,22 @@ export class Session implements Watched {
     return this.#phase === 'ended';
   }
 
-  /** The ack of the `closed` marker, where one is appended. */
-  #end(
-    outcome: SessionOutcome,
-    closed: { readonly reason: string; readonly detail: string } | null,
-  ): Promise<void> | null {
+  /** Of the `closed` marker, where one is appended. */
+  #end(outcome: SessionOutcome, closed: { readonly reason: string; readonly detail: string } | null): Ticket | null {
     if (this.#phase === 'ended') return null;
     this.#phase = 'ended';
     const closing = this.#connection?.close() ?? Promise.resolve(); // after `destroy` it has nothing left to do
     this.#context.watch.remove(this);
     this.#held = [];
-    let acked: Promise<void> | null = null;
+    let ticket: Ticket | null = null;
     if (closed !== null && this.#openedAtMs !== null) {
       this.#gaps.flush();
-      acked = this.#options.log.marker('closed', { ...closed, address: this.#address });
+      ticket = this.#options.log.marker('closed', { ...closed, address: this.#address });
     }
     this.#credit.close();
     this.#options.observer.onDialled();
     this.#context.metrics.sessionsEnded.inc({ outcome: outcome.kind });
     void closing.then(() => this.#resolve(outcome)); // V1 of the supervisor: the next session is made after this one is gone
-    return acked;
+    return ticket;
   }
 }

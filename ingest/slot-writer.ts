@@ -20,6 +20,11 @@ export interface AckListener {
   acked(bytes: number): void;
 }
 
+/** Settles with the ack of what was appended; nobody has to listen. */
+export interface Ticket {
+  readonly acked: Promise<void>;
+}
+
 /** Counts the bytes of markers and status records that are on their way. */
 export interface OwnBytes extends AckListener {
   appended(bytes: number): void;
@@ -32,7 +37,7 @@ export interface SlotLog {
   readonly epoch: bigint;
   readonly lastSeq: bigint;
   readonly unackedBytes: number;
-  appendNumbered(topic: string, record: NumberedRecord, listener?: AckListener): { readonly acked: Promise<void> };
+  appendNumbered(topic: string, record: NumberedRecord, listener?: AckListener): Ticket;
   append(
     topic: string,
     partition: number,
@@ -43,7 +48,7 @@ export interface SlotLog {
       readonly timestampMs: number;
     }[],
     listener?: AckListener,
-  ): { readonly acked: Promise<void> };
+  ): Ticket;
   flushed(): Promise<void>;
 }
 
@@ -119,7 +124,7 @@ export class SlotWriter {
       },
       marker: (kind, fields) => {
         try {
-          return this.#marker(key, name, kind, fields).acked;
+          return this.#marker(key, name, kind, fields);
         } catch (thrown) {
           unlessLost(thrown);
           return null;
@@ -133,7 +138,7 @@ export class SlotWriter {
     return this.#log.flushed();
   }
 
-  #marker(key: Buffer, device: string, kind: MarkerKind, fields: MarkerFields): { readonly acked: Promise<void> } {
+  #marker(key: Buffer, device: string, kind: MarkerKind, fields: MarkerFields): Ticket {
     const { prefixes, topics, clock, instance, incarnation } = this.#context;
     const value = encodeMarker(kind, { ...fields, device, instance, incarnation });
     const record = { key, prefix: prefixes.marker, value, kind, rpc: 0, receivedAtNs: clock.nowNs() };
@@ -174,8 +179,8 @@ function unlessLost(thrown: unknown): void {
 export interface DeviceLog {
   /** `listener` hears of the acks of exactly these bytes' records. */
   data(rpc: number, bytes: Buffer, receivedAtNs: bigint, listener: AckListener): void;
-  /** Settles with the marker's ack, nobody has to listen; `null`: the slot is lost. */
-  marker(kind: Exclude<MarkerKind, 'owner'>, fields: MarkerFields): Promise<void> | null;
+  /** `null`: the slot is lost. */
+  marker(kind: Exclude<MarkerKind, 'owner'>, fields: MarkerFields): Ticket | null;
   /** `null`: the device is gone. */
   status(status: DeviceStatus | null): void;
 }

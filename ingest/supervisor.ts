@@ -18,7 +18,7 @@ import {
   type SessionOutcome,
 } from './session.ts';
 import { type SlotAccount, type UnackedBudget } from './session-credit.ts';
-import { type DeviceLog } from './slot-writer.ts';
+import { type DeviceLog, type Ticket } from './slot-writer.ts';
 import { planRpcs } from './subscription-plan.ts';
 import { type DeviceFailure, type DialTarget } from './transport.ts';
 
@@ -116,8 +116,8 @@ export class Supervisor {
     if (lostFromNs !== null) {
       const detail = 'the slot was lost before Kafka had acknowledged everything';
       const lostToNs = this.#context.session.clock.nowNs();
-      const acked = this.#options.log.marker('gap', { reason: 'overload', detail, lostFromNs, lostToNs });
-      acked?.then(
+      const ticket = this.#options.log.marker('gap', { reason: 'overload', detail, lostFromNs, lostToNs });
+      ticket?.acked.then(
         () => (this.#lostSinceNs = null),
         () => undefined, // lost with the slot: to be said again
       );
@@ -132,7 +132,7 @@ export class Supervisor {
     this.#config = config;
     if (same || this.#stopReason !== null) return;
     this.#backoff = this.#newBackoff();
-    void this.#session?.close('changed');
+    this.#session?.close('changed');
     this.#turn.abort(new Error('the device record changed'));
   }
 
@@ -359,11 +359,11 @@ export class Supervisor {
  * What is written of a device whose record is gone: `closed` unless its session has just said so, then the null status.
  * Resolves when the latter is appended, or the slot is lost.
  */
-export async function sayRemoved(log: DeviceLog, closed: Promise<void> | null): Promise<void> {
-  const acked = closed ?? log.marker('closed', { reason: 'removed' });
-  if (acked === null) return;
+export async function sayRemoved(log: DeviceLog, closed: Ticket | null): Promise<void> {
+  const ticket = closed ?? log.marker('closed', { reason: 'removed' });
+  if (ticket === null) return;
   try {
-    await acked;
+    await ticket.acked;
   } catch {
     return; // V3: the next owner finds the status
   }

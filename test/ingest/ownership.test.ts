@@ -1,26 +1,22 @@
-import { RateLimited, createLogger } from '../../core/logger.ts';
-import { systemClock } from '../../core/clock.ts';
-import { HoldfastError } from '../../core/errors.ts';
-import { DeviceCatalogue } from '../../ingest/device-catalogue.ts';
-import { FleetLog } from '../../ingest/fleet-log.ts';
-import { IngestSlots } from '../../ingest/ownership.ts';
+import { type DeviceCatalogue } from '../../ingest/device-catalogue.ts';
+import { type IngestSlots } from '../../ingest/ownership.ts';
 import { type Takeover } from '../../core/kafka/slot-host.ts';
 import { type Device } from '../../schemas/device.ts';
 import {
-  createIngestBench,
+  type createIngestBench,
   deviceRecord,
   type IngestBench,
   profileRecord,
   subscription,
 } from '../support/ingest-bench.ts';
 import { eventually } from '../support/eventually.ts';
-import { RecordedLog, recordedContext } from '../support/recorded-log.ts';
+import { createHeldSlot, type HeldSlot } from '../support/held-slot.ts';
+import { RecordedLog } from '../support/recorded-log.ts';
 import { ScriptedDevice, type ScriptedDeviceOptions, updateMessage } from '../support/scripted-device.ts';
 
 /** A held slot with real devices: what the lock calls, what operators change, what devices and Kafka do to it. */
 const takeover: Takeover = { fromEpoch: 6n, fromSeq: 41n, committedOffset: 0n, applied: null, reason: 'crash' };
 const never = new AbortController().signal;
-const slots = 1;
 const devices: ScriptedDevice[] = [];
 let bench: IngestBench;
 let host: IngestSlots;
@@ -28,9 +24,7 @@ let catalogue: DeviceCatalogue;
 let log: RecordedLog;
 let statuses: Map<string, { gaps: bigint }>;
 let lines: string[];
-let discarded: number;
-/** What `devices` holds and this process has not read yet arrives here. */
-let devicesRead: () => Promise<void>;
+let held: HeldSlot;
 
 async function scripted(options: ScriptedDeviceOptions = {}): Promise<ScriptedDevice> {
   const device = await new ScriptedDevice(options).start();
@@ -39,35 +33,9 @@ async function scripted(options: ScriptedDeviceOptions = {}): Promise<ScriptedDe
 }
 
 async function setUp(settings: Parameters<typeof createIngestBench>[0] = {}): Promise<void> {
-  await (bench as IngestBench | undefined)?.stop();
-  bench = createIngestBench(settings);
-  await bench.start();
-  statuses = new Map();
-  lines = [];
-  discarded = 0;
-  devicesRead = () => Promise.resolve();
-  const logger = createLogger({
-    level: 'info',
-    format: 'json',
-    destination: { write: (line) => void lines.push(line) },
-  });
-  catalogue = new DeviceCatalogue({ slots, onChange: (name) => host.deviceChanged(name) });
-  host = new IngestSlots({
-    supervisor: {
-      ...bench.context,
-      limited: new RateLimited(),
-      fleetLog: new FleetLog({ logger, clock: systemClock }), // not started: every event is a line
-    },
-    budget: bench.budget,
-    catalogue,
-    statuses: {
-      get: (name) => statuses.get(name),
-      devices: () => statuses.keys(),
-      devicesRead: () => devicesRead(),
-    },
-    writers: recordedContext,
-    onDiscarded: (bytes) => (discarded += bytes),
-  });
+  await (held as HeldSlot | undefined)?.bench.stop();
+  held = await createHeldSlot(settings);
+  ({ bench, host, catalogue, statuses, lines } = held);
   log = new RecordedLog();
 }
 
@@ -172,120 +140,6 @@ test('a removed device that comes back gets a session after the old one is gone'
   await device.stream(1);
   expect(device.openMax).toBe(1);
   expect(log.statusOf('leaf-1')).not.toBeNull();
-});
-
-test('K2: a status without a device record is closed as removed, then nulled, at takeover and later', async () => {
-  statuses.set('ghost', { gaps: 3n });
-  await hold();
-  await eventually('nulled', 3_000, () => log.statusOf('ghost') === null);
-  host.statusSeen('ghost');
-  expect(log.statuses).toHaveLength(1);
-  statuses.set('late', { gaps: 0n });
-  host.statusSeen('late');
-  await eventually('nulled', 3_000, () => log.statusOf('late') === null);
-  expect(log.markers('closed')).toMatchObject([
-    { device: 'ghost', reason: 'removed' },
-    { device: 'late', reason: 'removed' },
-  ]);
-});
-
-test('K2: a status that is only ahead of its device record removes nothing', async () => {
-  const device = await scripted();
-  statuses.set('leaf-1', { gaps: 0n });
-  devicesRead = async () => put('leaf-1', device);
-  await hold();
-  (await device.stream(0)).sync();
-  await eventually('synced', 3_000, () => stateOf('leaf-1') === 'synced');
-  expect(log.markers('closed')).toEqual([]);
-});
-
-test('V3: the null status waits for the ack of the closed marker, and a lost slot leaves the status to the next owner', async () => {
-  const device = await scripted();
-  device.stop();
-  put('leaf-1', device);
-  put('leaf-2', device);
-  await hold();
-  await eventually('waiting', 3_000, () => stateOf('leaf-1') === 'waiting' && stateOf('leaf-2') === 'waiting');
-  log.acking = false;
-  catalogue.setDevice('leaf-1', undefined);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(log.statusOf('leaf-1')).not.toBeNull();
-  log.ackAll();
-  await eventually('nulled', 3_000, () => log.statusOf('leaf-1') === null);
-  catalogue.setDevice('leaf-2', undefined);
-  await host.drop(0);
-  expect(log.statusOf('leaf-2')).not.toBeNull();
-});
-
-test.each(['drop', 'release'] as const)(
-  'V2: %s while many wait for their dial leaves no session behind',
-  async (how) => {
-    const device = await scripted({ mute: true });
-    for (let n = 0; n < 20; n += 1) put(`leaf-${n}`, device); // the gate lets four dial at a time
-    await hold();
-    await eventually('dialling', 3_000, () => device.metadata.length === 4);
-    if (how === 'drop') await host.drop(0);
-    else await host.release(0, 'moved', AbortSignal.timeout(2_000));
-    const before = log.telemetry.length + log.statuses.length;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(device.metadata).toHaveLength(4); // nobody dialled after it
-    expect(log.telemetry.length + log.statuses.length).toBe(before);
-  },
-);
-
-test('W3: a writer that Kafka refuses for good costs the process nothing, until the slot is dropped', async () => {
-  const device = await scripted();
-  put('leaf-1', device);
-  await hold();
-  const stream = await device.stream(0);
-  stream.sync();
-  await eventually('synced', 3_000, () => stateOf('leaf-1') === 'synced');
-  log.ended = new HoldfastError('KAFKA_DENIED', 'no ACL');
-  stream.update(1);
-  stream.fail();
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  await host.drop(0);
-});
-
-test('V4: with the budget used up nobody dials; with room again they do', async () => {
-  const device = await scripted();
-  await hold();
-  const other = bench.budget.account();
-  other.appended(bench.budget.bytesMax);
-  put('leaf-1', device);
-  expect(log.statusOf('leaf-1')).toMatchObject({
-    state: 'waiting',
-    detail: expect.stringContaining('Kafka') as string,
-  });
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(device.metadata).toEqual([]);
-  other.acked(bench.budget.bytesMax);
-  await device.stream(0);
-});
-
-test('H2: a gap that was said again but not acked before the slot was lost anew is said once more', async () => {
-  const device = await scripted();
-  put('leaf-1', device);
-  await hold();
-  const stream = await device.stream(0);
-  stream.sync();
-  await eventually('synced', 3_000, () => stateOf('leaf-1') === 'synced');
-  log.acking = false;
-  stream.update(1);
-  await eventually('the update', 3_000, () => log.kinds('leaf-1').at(-1) === 'data');
-  await host.drop(0);
-  for (const acking of [false, true]) {
-    log = new RecordedLog();
-    await hold();
-    await eventually('the gap', 3_000, () => log.kinds('leaf-1').includes('gap'));
-    log.acking = acking;
-    if (acking) await eventually('acked', 3_000, () => log.unackedBytes === 0);
-    await host.drop(0);
-  }
-  log = new RecordedLog();
-  await hold();
-  await device.stream(3);
-  expect(log.kinds('leaf-1')).not.toContain('gap');
 });
 
 test('T14: a lost device is redialled with growing waits, and its status says why and when', async () => {
@@ -398,7 +252,7 @@ test('H2: drop destroys sockets at once and says nothing; what was unacked is a 
   await dropped;
   await stream.closed();
   expect(log.telemetry).toHaveLength(before);
-  expect(discarded).toBeGreaterThan(1_000);
+  expect(held.discardedBytes).toBeGreaterThan(1_000);
   expect(bench.budget.usedBytes).toBe(0);
   log = new RecordedLog();
   statuses.set('leaf-1', { gaps: 2n });
