@@ -157,6 +157,21 @@ suite('a connection to a real Kafka', () => {
     expect(link.accepted()).toBeLessThanOrEqual(3); // it may have gone to the broker's own address instead
   });
 
+  test('is open only once requests leave without waiting, and not any more when it was let go', async () => {
+    const connection = open(testKafka().brokers);
+    await connection.refreshMetadata([]);
+    const broker = connection.broker(connection.nodeIds[0]!);
+    broker.disconnect();
+    expect(broker.isOpen).toBe(false);
+    const opening = broker.open();
+    expect(broker.isOpen).toBe(false);
+    await opening;
+    expect(broker.isOpen).toBe(true);
+    await broker.open(); // again: of no effect
+    connection.destroy();
+    expect(broker.isOpen).toBe(false);
+  });
+
   test('destroy rejects a long poll at once', async () => {
     const { brokers, prefix } = testKafka();
     const connection = open(brokers);

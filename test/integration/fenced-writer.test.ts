@@ -194,9 +194,10 @@ suite('a fenced writer on a real Kafka', () => {
       timestampMs: 1_000,
     });
     writer.append(state, 2, [record('a', Buffer.from('1')), record('b', null)]);
-    writer.append(state, 2, [record('c', Buffer.alloc(40_000))]);
+    const refused = writer.append(state, 2, [record('c', Buffer.alloc(40_000))]).acked;
     writer.append(state, 2, [{ ...record('d', Buffer.from('4')), header: null }]);
-    await writer.flushed();
+    await expect(refused).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+    await writer.flushed(); // acked or refused
     const records = await stage.read(state, 2);
     expect(
       records.map(({ key, value, header: found }) => [key!.toString(), value?.toString(), found?.equals(header)]),
@@ -205,6 +206,26 @@ suite('a fenced writer on a real Kafka', () => {
       ['b', undefined, true],
       ['d', '4', undefined],
     ]);
+  });
+
+  test('a record given to `append` is never replaced by a gap marker, whatever its header; its owner may go on without it', async () => {
+    const stage = open();
+    const state = `${stage.prefix}state`;
+    await stage.create(state, { 'max.message.bytes': '20000' });
+    const told: unknown[] = [];
+    const { writer } = await stage.writer(await stage.dispatcher(), 9n, {
+      onRefused: ({ partition, key, valueBytes }) => {
+        told.push([partition, key?.toString(), valueBytes]);
+        return 'go-on';
+      },
+    });
+    const header = encodeHeader({ slot: 1, epoch: 5n, seq: 8n, kind: 'data', rpc: 0, receivedAtNs: 1n });
+    const given = { key: Buffer.from('leaf'), value: Buffer.alloc(40_000), header, timestampMs: 1_000 };
+    await writer.append(state, 1, [given]).acked;
+    expect(told).toEqual([[1, 'leaf', 40_000]]);
+    expect(await stage.read(state, 1)).toEqual([]);
+    expect(() => writer.appendNumbered(state, numbered('x'))).toThrow('takes numbered records or others');
+    expect(writer.lastSeq).toBe(0n);
   });
 
   test('O5: with the connection cut again and again nothing is missing, repeated or out of order', async () => {

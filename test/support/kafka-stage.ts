@@ -34,12 +34,19 @@ export async function until<T>(work: () => Promise<T> | T, what = 'a condition')
 
 /** Topics, writers and links of one test on the real Kafka; `end` closes all of it. */
 export class Stage {
-  readonly brokers = testKafka().brokers;
-  readonly prefix = testKafka().prefix;
-  readonly topic = `${this.prefix}telemetry`;
-  readonly connection = new KafkaConnection(optionsOf(this.brokers), { name: 'test', requestTimeoutMs: 10_000 });
-
+  readonly brokers: readonly string[];
+  readonly prefix: string;
+  readonly topic: string;
+  readonly connection: KafkaConnection;
   readonly #closing: (() => unknown)[] = [() => this.connection.destroy()];
+
+  /** On the brokers of this test run, or on others. */
+  constructor(kafka: { readonly brokers: readonly string[]; readonly prefix: string } = testKafka()) {
+    this.brokers = kafka.brokers;
+    this.prefix = kafka.prefix;
+    this.topic = `${this.prefix}telemetry`;
+    this.connection = new KafkaConnection(optionsOf(this.brokers), { name: 'test', requestTimeoutMs: 10_000 });
+  }
 
   /** Called in reverse order when the test is over. */
   onEnd(close: () => unknown): void {
@@ -57,15 +64,23 @@ export class Stage {
     return link;
   }
 
-  async create(topic = this.topic, configs: Record<string, string> = {}, partitions = 4): Promise<void> {
-    await this.connection.createTopics([{ topic, partitions, replicationFactor: 1, configs }]);
+  async create(
+    topic = this.topic,
+    configs: Record<string, string> = {},
+    partitions = 4,
+    replicationFactor = 1,
+  ): Promise<void> {
+    await this.connection.createTopics([{ topic, partitions, replicationFactor, configs }]);
     await until(async () => {
       await this.connection.refreshMetadata([topic]);
       const nodes = Array.from({ length: partitions }, (_, partition) => this.connection.leaderOf(topic, partition));
       if (nodes.includes(undefined)) return false;
       const wanted = nodes.map((_, partition) => ({ topic, partition, timestamp: -1n }));
-      const listed = await this.connection.broker(nodes[0]!).listOffsets(wanted);
-      return listed.every(({ code }) => code === 0);
+      const led = (node: number | undefined) => wanted.filter(({ partition }) => nodes[partition] === node);
+      const listed = await Promise.all(
+        [...new Set(nodes)].map((node) => this.connection.broker(node!).listOffsets(led(node))),
+      );
+      return listed.flat().every(({ code }) => code === 0);
     }, 'every partition has a leader');
   }
 

@@ -210,29 +210,26 @@ test('an ack that overtakes the first one’s failure is not an ack', () => {
   ]);
 });
 
-test.each([10, 18, 87])(
-  '%i: a record refused for what it is leaves its sequence to its replacement',
-  async (code) => {
-    const scene = new Scene(() => ({
-      key: null,
-      prefix: null,
-      value: Buffer.from('gap'),
-      header: null,
-      timestampMs: 1,
-    })).known();
-    const { tickets } = scene.append('a', 'b');
-    answer(scene.send(), code, 45);
-    await turn();
-    const again = scene.send();
-    expect(plan(again)).toEqual([
-      ['gap', 1],
-      ['b', 2],
-    ]);
-    answer(again, 0);
-    await Promise.all(tickets);
-    expect(scene.acks).toEqual([5, 1, 1]);
-  },
-);
+test.each([10, 18, 87])('%i: a record refused for what it is leaves its sequence to its replacement', async (code) => {
+  const scene = new Scene(() => ({
+    key: null,
+    prefix: null,
+    value: Buffer.from('gap'),
+    header: null,
+    timestampMs: 1,
+  })).known();
+  const { tickets } = scene.append('a', 'b');
+  answer(scene.send(), code, 45);
+  await turn();
+  const again = scene.send();
+  expect(plan(again)).toEqual([
+    ['gap', 1],
+    ['b', 2],
+  ]);
+  answer(again, 0);
+  await Promise.all(tickets);
+  expect(scene.acks).toEqual([5, 1, 1]);
+});
 
 test('P5: a batch that arrives damaged is sent again as it is; damaged twice, its content is to blame', async () => {
   const scene = new Scene().known();
