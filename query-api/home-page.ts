@@ -39,7 +39,7 @@ const html = `<!doctype html>
 <p id="no-devices" hidden>No devices yet. Add some with <code>holdfast devices import FILE</code>, or <code>PUT /api/v1/devices/{name}</code>.</p>
 <div class="scroll" role="region" aria-label="List of devices" tabindex="0">
 <table id="devices-table" hidden><caption id="devices-caption"></caption>
-<thead><tr><th scope="col">Device</th><th scope="col">Session</th><th scope="col" class="number">Since</th><th scope="col">Owner</th></tr></thead>
+<thead><tr><th scope="col">Device</th><th scope="col" class="state">Session</th><th scope="col" class="number">Since</th><th scope="col" class="owner">Owner</th></tr></thead>
 <tbody id="devices"></tbody></table>
 </div>
 </section>

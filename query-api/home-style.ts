@@ -31,8 +31,8 @@ th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(-
 th.number,td.number{text-align:right;padding-right:1rem;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.code{font-family:ui-monospace,monospace;font-size:.85rem}
 td.value{font-weight:600;white-space:pre-wrap}
-td.name{min-width:7rem}
-.values{table-layout:fixed}.values th.path{width:55%}.values th.type{width:5.5rem}.values th.number{width:5.5rem}.values .number{padding-right:.25rem}
+table{table-layout:fixed}#devices-table th.state{width:36%}#devices-table th.number{width:5rem}#devices-table th.owner{width:6rem}
+.values th.path{width:55%}.values th.type{width:5.5rem}.values th.number{width:5.5rem}.values .number{padding-right:.25rem}
 tr.chosen td{background:var(--chosen)}
 small{display:block;color:var(--soft)}
 button.link{font:inherit;background:none;border:0;padding:0;text-align:left;text-decoration:underline;cursor:pointer;overflow-wrap:anywhere}

@@ -30,7 +30,7 @@ const address = z.string().refine(isAddress, 'must be host:port or [IPv6 address
 const secret = z
   .string()
   .regex(/^(file:.|env:[A-Za-z_])/, 'must be a reference, file:PATH or env:NAME, not the secret');
-/** What a timer can wait; beyond it, timers fire at once. */
+/** Nobody waits longer on purpose; nanoseconds written as milliseconds are caught. */
 const msMax = 2 ** 31 - 1;
 const wholeMs = z
   .int('must be a whole number of milliseconds')

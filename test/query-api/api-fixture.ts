@@ -3,6 +3,7 @@
  * a topic in memory. What reading and writing a real log adds is tested in test/integration/query-api.test.ts.
  */
 import { type Clock, systemClock } from '../../core/clock.ts';
+import { type SchemaRecord } from '../../core/kafka/schema-record.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { createMetrics } from '../../core/metrics.ts';
 import { deviceCodec, type Device } from '../../schemas/device.ts';
@@ -137,7 +138,9 @@ export interface Reply {
   readonly body: { readonly [name: string]: unknown; readonly data: Record<string, unknown> };
 }
 
-export async function startApi(overrides: Partial<ApiContext['limits']> & { writeTimeoutMs?: number } = {}) {
+export async function startApi(
+  overrides: Partial<ApiContext['limits']> & { writeTimeoutMs?: number; schemas?: readonly SchemaRecord[] } = {},
+) {
   const clock = pushedClock();
   const devices = new MemoryTopic<Device>((message) => deviceCodec.decode(message));
   const profiles = new MemoryTopic<Profile>((message) => profileCodec.decode(message));
@@ -193,9 +196,10 @@ export async function startApi(overrides: Partial<ApiContext['limits']> & { writ
       health: { kafkaOk: () => facts.kafkaOk, worstStalenessMs: () => 12 },
       metrics,
       readiness,
-      schemaRecords: () => [
-        { subject: 's', id: 5, schemaType: 'PROTOBUF', schema: 'message', references: [], registeredAt: 1 },
-      ],
+      schemaRecords: () =>
+        overrides.schemas ?? [
+          { subject: 's', id: 5, schemaType: 'PROTOBUF', schema: 'message', references: [], registeredAt: 1 },
+        ],
     }),
     limits,
     clock,
