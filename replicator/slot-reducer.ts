@@ -37,6 +37,8 @@ export interface SlotReducerOptions {
   readonly futureLimitNs: bigint | null;
   /** Highest position found in `state`; null: it was empty. */
   readonly restored: Position | null;
+  /** False: resyncs remove nothing. For control runs of tests, which must then fail. */
+  readonly sweeps?: boolean;
   /** A bug of ours: the record at this point was skipped, perhaps half applied. */
   readonly onDefect?: (point: RecordPoint, device: string, thrown: unknown) => void;
 }
@@ -200,7 +202,7 @@ export class SlotReducer {
         return nothing;
       case 'synced': {
         const watches = device.session.synced(point.rpc);
-        return isReplay ? nothing : applySync(device, watches, tally);
+        return isReplay || this.#options.sweeps === false ? nothing : applySync(device, watches, tally);
       }
       case 'closed': {
         device.session.closed();
