@@ -151,3 +151,22 @@ test('H2: a gap that was said again but not acked before the slot was lost anew 
   await device.stream(3);
   expect(log.kinds('leaf-1')).not.toContain('gap');
 });
+
+test('a fleet that comes and goes at once is a few lines with counts, not a line per device', async () => {
+  const size = 150;
+  const device = await scripted();
+  await held.fleetLog.start();
+  for (let n = 0; n < size; n += 1) put(`leaf-${n}`, device);
+  await hold();
+  for (let n = 0; n < size; n += 1) (await device.stream(n)).sync();
+  await eventually('all synced', 10_000, () => held.host.sessionsByState().get('synced') === size);
+  const before = held.lines.length;
+  device.stop();
+  await eventually('all ended', 10_000, () => log.markers('closed').length === size);
+  await held.fleetLog.stop();
+  expect(before).toBeLessThan(20);
+  const summaries = held.lines.slice(before).map((line) => JSON.parse(line) as { counts?: Record<string, number> });
+  expect(summaries.length).toBeLessThan(10);
+  const counted = summaries.map(({ counts = {} }) => counts['session ended (UNREACHABLE)'] ?? 0);
+  expect(counted.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(size);
+});

@@ -13,6 +13,8 @@ export interface HeldSlot {
   readonly catalogue: DeviceCatalogue;
   readonly statuses: Map<string, { gaps: bigint }>;
   readonly lines: string[];
+  /** Not started: every event is a line at once. */
+  readonly fleetLog: FleetLog;
   discardedBytes: number;
   /** What `devices` holds and this process has not read yet arrives here. */
   devicesRead: () => Promise<void>;
@@ -26,7 +28,7 @@ export async function createHeldSlot(settings: Parameters<typeof createIngestBen
   const destination = { write: (line: string) => void lines.push(line) };
   const logger = createLogger({ level: 'info', format: 'json', destination });
   const catalogue = new DeviceCatalogue({ slots: 1, onChange: (name) => held.host.deviceChanged(name) });
-  const fleetLog = new FleetLog({ logger, clock: systemClock }); // not started: every event is a line
+  const fleetLog = new FleetLog({ logger, clock: systemClock });
   const host = new IngestSlots({
     supervisor: { ...bench.context, limited: new RateLimited(), fleetLog },
     budget: bench.budget,
@@ -45,6 +47,7 @@ export async function createHeldSlot(settings: Parameters<typeof createIngestBen
     catalogue,
     statuses,
     lines,
+    fleetLog,
     discardedBytes: 0,
     devicesRead: () => Promise.resolve(),
   };
