@@ -8,7 +8,7 @@ import { StateWriter } from '../../replicator/state-writer.ts';
 import { createTally } from '../../replicator/tally.ts';
 import { decodeFrame, framePrefix } from '../../schemas/frame.ts';
 import { leafCodec } from '../../schemas/leaf.ts';
-import { leafSchemaId, markerSchemaId, slot, StateLog, TelemetryLog } from './telemetry-log.ts';
+import { leafSchemaId, markerSchemaId, slot, type StateLog, TelemetryLog } from './telemetry-log.ts';
 
 export const windowNs = 3_600_000_000_000n;
 
