@@ -140,7 +140,8 @@ function unframeXerial(bytes: Buffer, inflate: (chunk: Buffer) => Buffer): Buffe
   let at = xerialHeaderLength;
   while (at + 4 <= bytes.length) {
     const end = at + 4 + bytes.readInt32BE(at);
-    if (end > bytes.length) throw new RangeError(`snappy chunk ends at ${end} of ${bytes.length} bytes`);
+    if (end <= at + 4 || end > bytes.length)
+      throw new RangeError(`snappy chunk ends at ${end} of ${bytes.length} bytes`);
     try {
       parts.push(inflate(bytes.subarray(at + 4, end)));
     } catch (thrown) {

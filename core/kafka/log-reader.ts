@@ -71,6 +71,8 @@ export class LogReader implements Component {
   readonly #loops = new Set<Promise<void>>();
   readonly #sleepers = new Set<() => void>();
   readonly #trouble: ReadTrouble;
+  /** The next failure is our own doing. */
+  #letGo = false;
   #running = false;
   #stopped = false;
   #lastResponseAtMonotonicMs: number | null = null;
@@ -174,6 +176,7 @@ export class LogReader implements Component {
 
   /** New connections for what follows: for a link that looks alive and brings nothing. Positions stay. */
   reconnect(): void {
+    this.#letGo = true;
     this.#connection.destroy('the reader connects anew');
   }
 
@@ -249,7 +252,8 @@ export class LogReader implements Component {
       return true;
     } catch (thrown) {
       if (this.#stopped || this.#failOnDenial(thrown)) return false;
-      this.#noteTrouble(`broker ${node}`, kafkaError(thrown));
+      if (!this.#letGo) this.#noteTrouble(`broker ${node}`, kafkaError(thrown));
+      this.#letGo = false;
       const mine = [...this.#partitions.values()].filter((partition) => partition.leader === node);
       for (const partition of mine) partition.leader = null;
       this.#retryLater(mine);

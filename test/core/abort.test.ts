@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { isAbort, raceAbort } from '../../core/abort.ts';
+import { isAbort, manyWaits, raceAbort } from '../../core/abort.ts';
 import { deferred } from '../../core/deferred.ts';
 
 test('work that ends first gives its result, whatever the signal does later', async () => {
@@ -28,4 +28,19 @@ test('only what the signal caused is an abort', () => {
   expect(isAbort(reason, controller.signal)).toBe(true);
   expect(isAbort(new DOMException('aborted', 'AbortError'), controller.signal)).toBe(true);
   expect(isAbort(new Error('another'), controller.signal)).toBe(false);
+});
+
+test('many waits of one call hang on one signal without a warning, and end with it', async () => {
+  const warnings: string[] = [];
+  const note = ({ name }: Error): unknown => warnings.push(name);
+  process.on('warning', note);
+  const controller = new AbortController();
+  const shared = manyWaits(controller.signal);
+  const waits = Array.from({ length: 200 }, () => raceAbort(new Promise(() => undefined), shared));
+  await new Promise((resolve) => setImmediate(resolve)); // warnings are told on the next turn
+  controller.abort(new Error('enough'));
+  const ends = await Promise.allSettled(waits);
+  expect(ends.every(({ status }) => status === 'rejected')).toBe(true);
+  process.off('warning', note);
+  expect(warnings).toEqual([]);
 });

@@ -82,6 +82,24 @@ describeKafka('reading a log', () => {
     expect(batches.at(-1)?.records[0]?.key?.toString()).toBe('d');
   });
 
+  test('connecting anew keeps the position, repeats nothing and is no trouble to tell of', async () => {
+    const topic = await topicOf();
+    const offsets: bigint[] = [];
+    const told: string[] = [];
+    const logger = { ...silentLogger, warn: (_fields: object, event: string) => void told.push(event) };
+    const log = reader(({ records }) => void offsets.push(...records.map((record) => record.offset)), { logger });
+    log.assign(topic, 0, 'earliest');
+    await log.start(patience());
+    for (let round = 0; round < 5; round += 1) {
+      const offset = await producer.send(topic, 0, [text('a', `${round}`)]);
+      await log.waitFor(topic, 0, offset, patience());
+      log.reconnect(); // with a long poll under way
+    }
+    await log.readToEnd(topic, 0, patience());
+    expect(offsets).toEqual([0n, 1n, 2n, 3n, 4n]);
+    expect(told).toEqual([]);
+  });
+
   test('an empty partition is caught up at once; a position inside a batch starts there, not at the batch', async () => {
     const topic = await topicOf(2);
     await producer.send(topic, 1, [text('a', '0'), text('b', '1'), text('c', '2')]);

@@ -35,5 +35,10 @@ describe('with the optional packages', () => {
     const framed = compressorOf('snappy')!.compress(text) as Buffer;
     expect(framed.subarray(0, 8)).toEqual(Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0]));
     expect(() => decompress(2, framed.subarray(0, framed.length - 3))).toThrow(RangeError);
+    for (const length of [0, -4, -20, 0x7fffffff]) {
+      const damaged = Buffer.from(framed);
+      damaged.writeInt32BE(length, 16); // of the first chunk
+      expect(() => decompress(2, damaged)).toThrow(RangeError);
+    }
   });
 });
