@@ -257,7 +257,11 @@ describe('bad devices', () => {
     expect(gap).toMatchObject({ device: victim, lost: 1n });
     expect(gap?.detail).toMatch(/a message of 5 bytes is not a SubscribeResponse/);
     expect(audit.markers.slice(before).map(({ header }) => header.kind)).toEqual(['gap']);
-    expect(await statusOf()).toMatchObject({ state: 'synced', code: 'MESSAGE_MALFORMED' });
+    const status = await eventually('the status', 10_000, async () => {
+      const read = await statusOf();
+      return read.code !== null && read;
+    });
+    expect(status).toMatchObject({ state: 'synced', code: 'MESSAGE_MALFORMED' });
   }, 60_000);
 
   test('a malformed path names the place, in a query and in a device record', async () => {

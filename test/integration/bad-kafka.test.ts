@@ -101,7 +101,10 @@ describe('a message over the limit of the topic', () => {
     );
     const metrics = await (await fetch(`${stack.http('ingest-1')}/metrics`)).text();
     expect(metrics).toMatch(/holdfast_ingest_messages_discarded_total\{reason="refused"\} 1\n/);
-    const { status } = (await stack.api().call('GET', '/api/v1/devices/sim-1')) as { status: object };
+    const status = await eventually('the status', 10_000, async () => {
+      const device = (await stack.api().call('GET', '/api/v1/devices/sim-1')) as { status: { code: string | null } };
+      return device.status.code !== null && device.status;
+    });
     expect(status).toMatchObject({ state: 'synced', code: 'MESSAGE_TOO_LARGE', detail: marker.detail });
 
     await new Promise((resolve) => setTimeout(resolve, 1_000));
