@@ -11,7 +11,7 @@ export const homeScript = `
 'use strict';
 const byId = (id) => document.getElementById(id);
 const rowsMax = 300, leavesMax = 500, devicesMax = 10000;
-let chosen = '', skewMs = 0, instances = new Set(), devices = [], leavesAtMs = 0;
+let chosen = '', skewMs = 0, instances = new Set(), devices = [], leavesAtMs = 0, kafkaAway = false;
 const readHash = () => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ''; } };
 chosen = readHash();
 const get = async (url) => {
@@ -53,6 +53,7 @@ const shownState = (device) => {
   const status = device.status;
   if (device.disabled) return { rank: 3, text: 'disabled', color: 'soft' };
   if (!status) return { rank: 1, text: 'no owner yet', color: 'warn' };
+  if (kafkaAway) return { rank: 1, text: status.state + ' when last heard of', color: 'warn' };
   if (instances.size > 0 && !instances.has(status.instance)) return { rank: 0, text: status.state + ', but its owner is gone', color: 'bad' };
   if (status.state === 'synced') return { rank: 2, text: 'synced', color: 'good' };
   return { rank: status.code ? 0 : 1, text: status.state, color: status.code ? 'bad' : 'warn' };
@@ -166,7 +167,7 @@ const refresh = async (now) => {
       get('/api/v1/instances').then((data) => { instances = new Set(data.instances.map(({ instance }) => instance)); }, (error) => { if (!error.code) throw error; })]);
     answeredMs = performance.now();
     document.querySelector('main').classList.remove('old');
-    if (cluster.kafka !== 'ok') instances = new Set();
+    kafkaAway = cluster.kafka !== 'ok';
     showCluster(cluster);
     showDevices();
     await showLeaves();
