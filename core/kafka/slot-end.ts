@@ -33,7 +33,15 @@ export class SlotEnd<W extends SlotWriter> {
   async release(run: SlotRun<W>): Promise<void> {
     const { clock, logger, worker } = this.#options;
     await run.claiming; // as long as it takes: until then a release could become untrue
-    await within(clock, run.beginning, flushMsMax);
+    const begun = await within(
+      clock,
+      run.beginning.then(() => true),
+      flushMsMax,
+    );
+    if (begun !== true) {
+      run.writer?.stop(); // what the host waits for in `begin` rejects: its calls must not overlap
+      await within(clock, run.beginning, flushMsMax);
+    }
     let lastSeq: bigint | null = null;
     if (run.begun && !run.controller.signal.aborted) {
       const limit = new AbortController();

@@ -172,12 +172,15 @@ export class ScriptedWriter implements SlotWriter {
   readonly hooks: WriterHooks;
   hold: Promise<void> | null = null;
   stopped = false;
+  /** Rejects when it is stopped, as its tickets do. */
+  readonly ended = deferred<never>();
   readonly #story: Story;
 
   constructor(epoch: bigint, hooks: WriterHooks, story: Story) {
     this.epoch = epoch;
     this.hooks = hooks;
     this.#story = story;
+    this.ended.promise.catch(() => undefined);
   }
 
   start(): Promise<void> {
@@ -199,6 +202,7 @@ export class ScriptedWriter implements SlotWriter {
   stop(): number {
     if (!this.stopped) this.#story.say('writer stop');
     this.stopped = true;
+    this.ended.reject(new Error('stopped'));
     return 0;
   }
 }
@@ -223,7 +227,8 @@ export class ScriptedHost implements SlotHost<ScriptedWriter> {
     this.#story.say(`begin ${slot}`);
     this.takeovers.push(takeover);
     this.writers.push(writer);
-    return this.hold ?? Promise.resolve();
+    const begun = Promise.race([this.hold ?? Promise.resolve(), writer.ended.promise]);
+    return begun.finally(() => this.#story.say(`begun ${slot}`));
   }
 
   activate(slot: Slot): void {

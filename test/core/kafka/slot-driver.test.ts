@@ -113,7 +113,7 @@ describe('taking a slot', () => {
     expect(scene.driver.report().held).toEqual(new Map([[0, epoch]])); // SL1: reported since the commit
     acked.resolve(undefined);
     await settled();
-    expect(scene.story.take()).toEqual(['activate 0']);
+    expect(scene.story.take()).toEqual(['begun 0', 'activate 0']);
     expect(scene.driver.active()).toEqual([0]);
   });
 
