@@ -22,7 +22,7 @@ dt{color:var(--soft);font-size:.8rem}dd{margin:0;font-weight:600}
 #back{display:none}
 }
 @media(max-width:63.99rem){body.chosen #devices-pane{display:none}}
-@media(max-width:40rem){.values th.type,.values td.soft{display:none}.values th.path{width:48%}.values th.number{width:4.5rem}dl{grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:40rem){#devices-table th.owner,#devices-table td.owner{display:none}.values th.type,.values td.soft{display:none}.values th.path{width:48%}.values th.number{width:4.5rem}dl{grid-template-columns:repeat(2,minmax(0,1fr))}}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 caption{text-align:left;color:var(--soft);padding:.25rem 0}

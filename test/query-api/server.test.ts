@@ -198,6 +198,8 @@ test('the page at / is self-contained and runs nothing but its own script', asyn
   expect(page.text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
   const script = /<script>([^]*)<\/script>/.exec(page.text)![1]!;
   expect(() => new Script(script)).not.toThrow();
+  // H1: text of devices never becomes markup.
+  expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function/);
 });
 
 test('a second server on the same port says LISTEN_IN_USE', async () => {

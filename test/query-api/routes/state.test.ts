@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { decodeCursor, encodeCursor } from '../../../schemas/cursor.ts';
 import { slotOf } from '../../../schemas/slot.ts';
+import { answerQuestion, parseQuestion } from '../../../query-api/state-question.ts';
 import { type Api, epoch, slots, startApi } from '../api-fixture.ts';
 
 let api: Api;
@@ -192,4 +193,16 @@ test.each([
 ])('?%s is 400 %s', async (query, code) => {
   const reply = await api.ask(`/api/v1/state?${query}`);
   expect([reply.status, reply.body['code']]).toEqual([400, code]);
+});
+
+test('a page ends when it is big enough, and the next goes on behind it', async () => {
+  await api.addDevice('a');
+  for (let n = 0; n < 5; n += 1) api.addLeaf('a', `/l${n}`, { kind: 'string', value: 'x'.repeat(1_000) });
+  const question = parseQuestion(new Map(), { maxLeaves: 100, maxPathElements: 16 });
+  const source = { store: api.state.store, slots, clock: api.clock, pageCharsMax: 2_000 };
+  const first = await answerQuestion(question, ['a'], source, AbortSignal.timeout(1_000));
+  expect([first.leaves.length, first.total]).toEqual([2, 5]);
+  const after = parseQuestion(new Map([['next', [first.next ?? '']]]), { maxLeaves: 100, maxPathElements: 16 });
+  const second = await answerQuestion(after, ['a'], source, AbortSignal.timeout(1_000));
+  expect(second.leaves.map((text) => (JSON.parse(text) as { path: string }).path)).toEqual(['/l2', '/l3']);
 });
