@@ -25,6 +25,6 @@ export function allMetrics(): DescribedMetric[] {
       help: string;
       labelNames?: string[];
     };
-    return { name, type: String(type), help, labels: labelNames ?? [] };
+    return { name, type, help, labels: labelNames ?? [] };
   });
 }
