@@ -1,3 +1,5 @@
+import { fileDescriptor, type ProtoText } from '../../schemas/file-descriptor.ts';
+import { messageOf } from '../errors.ts';
 import { type SchemaRecord } from './schema-record.ts';
 
 /**
@@ -45,12 +47,15 @@ export class SchemaCatalogue {
       .map(decodePart);
     if (!isKnownRoute(parts)) return notFound();
     if (method !== 'GET' && method !== 'HEAD') return refusedWrite(parts);
-    const defaultToGlobal = new URLSearchParams(query).get('defaultToGlobal') === 'true';
+    const asked = new URLSearchParams(query);
+    const defaultToGlobal = asked.get('defaultToGlobal') === 'true';
+    const serialized = asked.get('format') === 'serialized';
     switch (parts[0] ?? '') {
       case 'schemas':
-        return parts[1] === 'types' ? { status: 200, body: ['PROTOBUF'] } : this.#ofId(parts[2] ?? '', parts[3]);
+        if (parts[1] === 'types') return { status: 200, body: ['PROTOBUF'] };
+        return this.#ofId(parts[2] ?? '', parts[3], serialized);
       case 'subjects':
-        return this.#ofSubject(parts);
+        return this.#ofSubject(parts, serialized);
       case 'config':
         return this.#level(parts[1], defaultToGlobal, { compatibilityLevel: 'FULL_TRANSITIVE' }, noConfig);
       default:
@@ -58,15 +63,15 @@ export class SchemaCatalogue {
     }
   }
 
-  #ofId(text: string, below: string | undefined): SchemaAnswer {
+  #ofId(text: string, below: string | undefined, serialized: boolean): SchemaAnswer {
     const record = this.#ids.get(Number(text));
     if (record === undefined) return problem(404, 40403, `Schema ${text} not found`);
-    if (below === undefined) return { status: 200, body: schemaBody(record) };
+    if (below === undefined) return this.#schema(record, serialized, {});
     const uses = [...this.#subjects.values()].flat().filter((version) => version.record.id === record.id);
     return { status: 200, body: uses.map((use) => ({ subject: use.record.subject, version: use.version })) };
   }
 
-  #ofSubject([, subject, , wanted]: readonly string[]): SchemaAnswer {
+  #ofSubject([, subject, , wanted]: readonly string[], serialized: boolean): SchemaAnswer {
     if (subject === undefined) return { status: 200, body: [...this.#subjects.keys()].sort() };
     const versions = this.#subjects.get(subject);
     if (versions === undefined) return problem(404, 40401, `Subject '${subject}' not found.`);
@@ -75,7 +80,30 @@ export class SchemaCatalogue {
     const found = isLatest(wanted) ? versions.at(-1) : versions[Number(wanted) - 1];
     if (found === undefined) return problem(404, 40402, `Version ${wanted} not found.`);
     const { version, record } = found;
-    return { status: 200, body: { subject, version, id: record.id, ...schemaBody(record) } };
+    return this.#schema(record, serialized, { subject, version, id: record.id });
+  }
+
+  /** `format=serialized`, which Python's stock deserializer asks for, is the compiled schema in base64. */
+  #schema(record: SchemaRecord, serialized: boolean, more: object): SchemaAnswer {
+    if (!serialized || record.schemaType !== 'PROTOBUF')
+      return { status: 200, body: { ...more, ...schemaBody(record) } };
+    const imports = new Map<string, ProtoText>();
+    this.#collectImports(record, imports);
+    try {
+      const schema = fileDescriptor({ name: '', text: record.schema }, [...imports.values()]).toString('base64');
+      return { status: 200, body: { ...more, ...schemaBody({ ...record, schema }) } };
+    } catch (thrown) {
+      return problem(422, 42201, `Schema ${record.id} cannot be serialized: ${messageOf(thrown)}`);
+    }
+  }
+
+  #collectImports(record: SchemaRecord, into: Map<string, ProtoText>): void {
+    for (const { name, subject, version } of record.references) {
+      const imported = this.#subjects.get(subject)?.[version - 1]?.record;
+      if (imported === undefined || into.has(name)) continue;
+      into.set(name, { name, text: imported.schema });
+      this.#collectImports(imported, into);
+    }
   }
 
   #level(subject: string | undefined, toGlobal: boolean, global: object, none: (subject: string) => SchemaAnswer) {

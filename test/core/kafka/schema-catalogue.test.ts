@@ -115,3 +115,32 @@ describe('records of topic schemas', () => {
     expect(() => decodeSchemaRecord(Buffer.from(text))).toThrow('not a schema');
   });
 });
+
+describe('format=serialized', () => {
+  const texts = new SchemaCatalogue([
+    record('a.proto', 60, 1, { schema: 'syntax = "proto3"; package a; message A {}' }),
+    record('b', 61, 2, {
+      schema: 'syntax = "proto3"; package b; import "a.proto"; message B { a.A a = 1; }',
+      references: [{ name: 'a.proto', subject: 'a.proto', version: 1 }],
+    }),
+    record('c', 62, 3),
+    record('d', 63, 4, { schemaType: 'AVRO', schema: '"string"' }),
+  ]);
+
+  test.each(['/schemas/ids/61', '/subjects/b/versions/1'])('%s is the compiled schema in base64', (path) => {
+    const { status, body } = texts.answer('GET', `${path}?deleted=true&format=serialized`);
+    expect(status).toBe(200);
+    const { schema, references } = body as { schema: string; references: unknown };
+    expect(references).toHaveLength(1);
+    const compiled = Buffer.from(schema, 'base64').toString('latin1');
+    for (const name of ['a.proto', '.a.A', 'proto3']) expect(compiled).toContain(name);
+  });
+
+  test('a text that does not compile says so; other types of schema have no such form', () => {
+    expect(texts.answer('GET', '/schemas/ids/62?format=serialized')).toMatchObject({
+      status: 422,
+      body: { error_code: 42201 },
+    });
+    expect(texts.answer('GET', '/schemas/ids/63?format=serialized').body).toEqual({ schema: '"string"' });
+  });
+});
