@@ -40,6 +40,7 @@ interface Node {
 const host = '127.0.0.1';
 const startMsMax = 60_000; // a cold JVM on a busy two-core machine takes 10 s
 const stopMsMax = 15_000;
+const portAttemptsMax = 3;
 
 export class EmbeddedKafka implements Component {
   readonly name = 'embedded kafka';
@@ -61,9 +62,24 @@ export class EmbeddedKafka implements Component {
 
   /** `signal` abandons the start; what was started is stopped by `stop`. */
   async start(signal: AbortSignal): Promise<void> {
-    const { dataDir, nodes } = this.#options;
-    await mkdir(dataDir, { recursive: true });
+    await mkdir(this.#options.dataDir, { recursive: true });
     const clusterId = await this.#clusterId();
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#startNodes(clusterId, signal);
+        return;
+      } catch (thrown) {
+        // Between our look and Kafka's bind somebody's outgoing connection may have taken a port: other ports, again.
+        const taken =
+          thrown instanceof HoldfastError && String(thrown.facts['logTail']).includes('Address already in use');
+        if (!taken || attempt === portAttemptsMax) throw thrown;
+        await this.stop();
+      }
+    }
+  }
+
+  async #startNodes(clusterId: string, signal: AbortSignal): Promise<void> {
+    const { dataDir, nodes } = this.#options;
     const ports = await freePorts(nodes * 2, this.#options.preferredPort);
     this.#nodes = Array.from({ length: nodes }, (_, index) => ({
       id: index + 1,

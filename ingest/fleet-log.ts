@@ -37,6 +37,8 @@ export class FleetLog implements Component {
   readonly #counts = new Map<string, number>();
   #gathered: FleetEvent[] = [];
   #events = 0;
+  /** Something among the events is worth a warning. */
+  #worrying = false;
   #waitMs: number;
   #running = false;
   #timer: Timer | null = null;
@@ -65,6 +67,7 @@ export class FleetLog implements Component {
   say(event: FleetEvent): void {
     const key = event.cause === '' ? event.event : `${event.event} (${event.cause})`;
     this.#events += 1;
+    this.#worrying ||= event.level !== 'info';
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     if (this.#gathered.length < this.#linesMax) this.#gathered.push(event);
     else this.#logger.debug(event.fields, event.event); // F1
@@ -75,11 +78,15 @@ export class FleetLog implements Component {
   #settle(): void {
     this.#timer = null;
     const isStorm = this.#events > this.#linesMax;
-    if (isStorm) this.#logger.warn({ counts: Object.fromEntries(this.#counts) }, 'many devices changed');
+    if (isStorm) {
+      const level = this.#worrying ? 'warn' : 'info';
+      this.#logger[level]({ counts: Object.fromEntries(this.#counts) }, 'many devices changed');
+    }
     for (const { level, event, fields } of this.#gathered) this.#logger[isStorm ? 'debug' : level](fields, event);
     this.#waitMs = isStorm ? this.#stormMs : this.#gatherMs;
     this.#gathered = [];
     this.#events = 0;
+    this.#worrying = false;
     this.#counts.clear();
   }
 }

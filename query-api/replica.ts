@@ -6,8 +6,7 @@
  * R2. A record that cannot be read is counted and left out; the rest of its batch counts.
  * R3. A slot whose log was cut off below us is forgotten and read anew, and answers for it wait until that is done.
  */
-import { setMaxListeners } from 'node:events';
-import { isAbort } from '../core/abort.ts';
+import { isAbort, manyWaits } from '../core/abort.ts';
 import { type Clock, type Timer } from '../core/clock.ts';
 import { type HoldfastError, messageOf } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
@@ -79,8 +78,7 @@ export class Replica implements Component, StateView {
     this.#sweeper = clock.every(sweepMs, () => this.store.sweepTombstones());
     await this.#reader.start(signal);
     for (let slot = 0; slot < slots; slot += 1) this.#reader.assign(topic, slot, 'earliest');
-    const until = AbortSignal.any([signal, this.#stopping.signal]);
-    setMaxListeners(0, until); // one per slot
+    const until = manyWaits(AbortSignal.any([signal, this.#stopping.signal])); // one per slot
     await Promise.all(Array.from({ length: slots }, (_, slot) => this.#load(slot, until)));
     const seconds = ((clock.monotonicMs() - startedMonotonicMs) / 1000).toFixed(1);
     logger.info({ slots, leaves: this.store.size, seconds: Number(seconds) }, 'state loaded');

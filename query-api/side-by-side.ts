@@ -1,5 +1,5 @@
 /** Components that do not need each other: started together, so that the slowest one alone decides how long it takes. */
-import { setMaxListeners } from 'node:events';
+import { manyWaits } from '../core/abort.ts';
 import { type Component } from '../core/lifecycle.ts';
 
 export class SideBySide implements Component {
@@ -13,8 +13,7 @@ export class SideBySide implements Component {
 
   /** Rejects with the first failure; whoever starts us then stops us, and with us those that started. */
   async start(signal: AbortSignal): Promise<void> {
-    const shared = AbortSignal.any([signal]);
-    setMaxListeners(0, shared); // every slot of every table listens while it is read
+    const shared = manyWaits(signal); // every slot of every table listens while it is read
     await Promise.all(this.#components.map((component) => component.start(shared)));
   }
 
