@@ -224,6 +224,10 @@ export class EmbeddedKafka implements Component {
       'min.insync.replicas': inSync,
       'share.coordinator.state.topic.replication.factor': replicas,
       'share.coordinator.state.topic.min.isr': inSync,
+      // A lone broker is let in again only when its former self has been silent for this long (default 9 s).
+      ...(this.#nodes.length === 1
+        ? { 'broker.session.timeout.ms': '1500', 'broker.heartbeat.interval.ms': '300' }
+        : {}),
       'controlled.shutdown.enable': this.#nodes.length === 1 ? 'false' : 'true',
       ...this.#options.properties,
     };

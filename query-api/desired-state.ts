@@ -7,7 +7,7 @@
  * W4. Changes of one instance are made one after another, so a precondition holds when the record is written. Between
  *     instances the last write wins.
  */
-import { raceAbort } from '../core/abort.ts';
+import { manyWaits, raceAbort } from '../core/abort.ts';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { type Logger } from '../core/logger.ts';
@@ -253,12 +253,13 @@ export class DesiredState {
       `the change was not durable and visible within ${writeTimeoutMs} ms; it may still take effect: read it again, or repeat it`,
       { retryable: true },
     );
+    const signal = manyWaits(waiting.signal); // one or two per partition
     const timer = clock.after(writeTimeoutMs, () => waiting.abort(late));
     try {
       await Promise.all(
         [...byPartition].map(async ([partition, records]) => {
-          const first = await raceAbort(sender.send(kind.topic, partition, records), waiting.signal);
-          await kind.rows.waitFor(partition, first + BigInt(records.length - 1), waiting.signal);
+          const first = await raceAbort(sender.send(kind.topic, partition, records), signal);
+          await kind.rows.waitFor(partition, first + BigInt(records.length - 1), signal);
         }),
       );
     } finally {

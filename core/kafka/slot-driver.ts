@@ -168,7 +168,8 @@ export class SlotDriver<W extends SlotWriter> {
     const state = this.#states[slot];
     const run = this.#runs.get(slot);
     const member = worker.synced();
-    if (run === undefined || member === null || state?.kind !== 'active') {
+    // The last commit of a slot is made while it is released, before the release is written (C5).
+    if (run === undefined || member === null || (state?.kind !== 'active' && state?.kind !== 'releasing')) {
       throw new HoldfastError('LEASE_LOST', `slot ${slot} is not held`, { facts: { slot } });
     }
     const metadata = formatClaim({ epoch: state.epoch, memberId: member.memberId, applied });
