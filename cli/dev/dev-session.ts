@@ -23,6 +23,8 @@ export class DevSession {
   readonly #context: CliContext;
   readonly #parts: { plan: PlannedPart; process: PartProcess }[] = [];
   #brokers: DevBrokers | undefined;
+  /** Parts that end take each other's peers away; what they say of that is of no use to anybody. */
+  #stopping = false;
 
   constructor(options: DevOptions, context: CliContext) {
     this.#options = options;
@@ -52,6 +54,7 @@ export class DevSession {
   /** Stops parts in reverse, then Kafka when it is ours. */
   async stop(): Promise<void> {
     const { print } = this.#context;
+    this.#stopping = true;
     if (this.#parts.length > 0) print('stopping …');
     await Promise.all(this.#parts.toReversed().map(({ process }) => process.stop())); // D1
     await this.#brokers?.embedded?.stop();
@@ -92,7 +95,7 @@ export class DevSession {
       random,
       onLine: (line) => {
         const shown = formatLogLine(plan.instanceId, line);
-        if (shown !== null) print(shown);
+        if (shown !== null && !this.#stopping) print(shown);
       },
       onStarted: () => this.#writeDevFile(), // D2
       onEnded: (why, restartInMs) =>
