@@ -10,6 +10,7 @@ import { type Readiness } from '../core/admin-server.ts';
 import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { Producer } from '../core/kafka/producer.ts';
+import { registryProbe } from '../core/kafka/registry.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger } from '../core/logger.ts';
@@ -23,8 +24,10 @@ import { InstanceRecord } from './instance-record.ts';
 import { KafkaSetup } from './kafka-setup.ts';
 import { createQueryApiMetrics } from './metrics.ts';
 import { readinessOf } from './readiness.ts';
+import { RegistryWatch } from './registry-watch.ts';
 import { Replica } from './replica.ts';
 import { routesOf } from './routes/all.ts';
+import { type ClusterHealth } from './routes/cluster.ts';
 import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { Tables } from './tables.ts';
@@ -80,7 +83,8 @@ export function createQueryApi(settings: QueryApiSettings, deps: QueryApiDeps): 
   });
   const context: ApiContext = { instanceId, slots, limits: settings, clock, tables, state: replica, desired };
   const readiness = (): Readiness => readinessNow(settings, tables, replica);
-  const health = { kafkaOk: () => replica.kafkaOk, worstStalenessMs: () => replica.worstStalenessMs() };
+  const registry = registryWatch(settings, deps, logger);
+  const health = healthOf(replica, registry);
   const routes = routesOf({ context, health, metrics, readiness, schemaRecords: () => tables.schemas.values() });
   const server = new ApiServer({
     listen: settings.httpListen,
@@ -102,13 +106,28 @@ export function createQueryApi(settings: QueryApiSettings, deps: QueryApiDeps): 
     http: () => server.address,
     random: deps.random,
   });
+  const parts = [tables, replica, record, ...(registry === null ? [] : [registry])];
   return {
-    components: [server, producer, setup, new SideBySide('tables and state', [tables, replica, record])],
+    components: [server, producer, setup, new SideBySide('tables and state', parts)],
     get address() {
       return server.address;
     },
     readiness,
   };
+}
+
+function healthOf(replica: Replica, registry: RegistryWatch | null): ClusterHealth {
+  return {
+    kafkaOk: () => replica.kafkaOk,
+    worstStalenessMs: () => replica.worstStalenessMs(),
+    registryAnswers: () => registry?.answers ?? null,
+  };
+}
+
+/** Null where the schemas are kept in Kafka. */
+function registryWatch(settings: QueryApiSettings, deps: QueryApiDeps, logger: Logger): RegistryWatch | null {
+  const ask = registryProbe(settings, deps.env, deps.clock);
+  return ask === null ? null : new RegistryWatch({ ask, clock: deps.clock, logger });
 }
 
 function readinessNow(settings: QueryApiSettings, tables: Tables, replica: Replica): Readiness {

@@ -21,18 +21,22 @@ import { type WantedSchema, wantedSchemas } from './schema-set.ts';
  * X1. Asked at start and for ids of others, never on the record path: a registry that goes away stops nothing that runs.
  * X2. The registry's rules stay its owner's: a schema is registered under the compatibility level that is in force.
  */
-export interface ExternalRegistryOptions {
+/** Where the registry is and who we are there. */
+export interface RegistryAddress {
   readonly url: string;
   readonly username: string | undefined;
   /** `file:PATH` or `env:NAME`. */
   readonly passwordReference: string | undefined;
   /** PEM file. */
   readonly caFile: string | undefined;
-  readonly topicPrefix: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+}
+
+export interface ExternalRegistryOptions extends RegistryAddress {
+  readonly topicPrefix: string;
   /** How long a registry that does not answer is tried again at start. */
   readonly patienceMs?: number;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -56,7 +60,7 @@ const registerTimeoutMs = 10_000;
 /** Registers what is missing; tries for 30 s. @throws `REGISTRY_UNREACHABLE`, `SCHEMA_COLLISION`, `SETTING_INVALID` */
 export async function openExternalRegistry(options: ExternalRegistryOptions, signal: AbortSignal): Promise<SchemaIds> {
   const { clock, logger, patienceMs = 30_000 } = options;
-  const access = accessOf(options);
+  const access = registryAccessOf(options);
   const client = new RegistryClient(access);
   const agentOptions = { keepAlive: false, timeout: registerTimeoutMs };
   const agent = access.url.startsWith('https:')
@@ -190,7 +194,8 @@ function isLevel(text: string): text is keyof typeof COMPATIBILITY {
   return Object.hasOwn(COMPATIBILITY, text);
 }
 
-function accessOf(options: ExternalRegistryOptions): RegistryAccess {
+/** How to reach the registry; reads the password and the CA. @throws `SETTING_INVALID`, `CREDENTIALS_INVALID` */
+export function registryAccessOf(options: RegistryAddress): RegistryAccess {
   const { username, passwordReference, caFile, env, clock } = options;
   if (!/^https?:\/\/[^/]/.test(options.url)) {
     throw new HoldfastError('SETTING_INVALID', `HOLDFAST_SCHEMA_REGISTRY_URL ${options.url} is not an http(s) URL`);

@@ -47,6 +47,11 @@ export class RegistryClient {
     this.#access = access;
   }
 
+  /** Resolves when the registry answers at all. @throws RegistryFailure */
+  async answers(signal: AbortSignal): Promise<void> {
+    await this.#ask('GET', '/config', signal);
+  }
+
   /** The level in force for a subject: its own, else the registry's. */
   async compatibility(subject: string, signal: AbortSignal): Promise<string> {
     const own = await this.#ask('GET', `/config/${encodeURIComponent(subject)}`, signal);

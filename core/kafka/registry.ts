@@ -3,7 +3,8 @@ import { type Logger } from '../logger.ts';
 import { type CommonSettings } from '../settings.ts';
 import { openBuiltInRegistry, type SchemaProducer } from './builtin-registry.ts';
 import { type KafkaOptions } from './connection.ts';
-import { openExternalRegistry } from './external-registry.ts';
+import { openExternalRegistry, type RegistryAddress, registryAccessOf } from './external-registry.ts';
+import { RegistryClient } from './registry-client.ts';
 import { type SchemaIds } from './schema-ids.ts';
 
 export { type SchemaIds } from './schema-ids.ts';
@@ -30,16 +31,30 @@ export function openRegistry(options: RegistryOptions, signal: AbortSignal): Pro
     return openBuiltInRegistry({ ...options, topicPrefix: settings.topicPrefix }, signal);
   }
   return openExternalRegistry(
-    {
-      url,
-      username: settings.schemaRegistryUsername,
-      passwordReference: settings.schemaRegistryPassword,
-      caFile: settings.schemaRegistryTlsCa,
-      topicPrefix: settings.topicPrefix,
-      env,
-      clock,
-      logger,
-    },
+    { ...addressOf(url, settings, env, clock), topicPrefix: settings.topicPrefix, logger },
     signal,
   );
+}
+
+function addressOf(url: string, settings: CommonSettings, env: RegistryOptions['env'], clock: Clock): RegistryAddress {
+  return {
+    url,
+    username: settings.schemaRegistryUsername,
+    passwordReference: settings.schemaRegistryPassword,
+    caFile: settings.schemaRegistryTlsCa,
+    env,
+    clock,
+  };
+}
+
+/** Asks an external registry for a sign of life; null where the schemas are kept in Kafka. */
+export function registryProbe(
+  settings: CommonSettings,
+  env: RegistryOptions['env'],
+  clock: Clock,
+): ((signal: AbortSignal) => Promise<void>) | null {
+  const url = settings.schemaRegistryUrl;
+  if (url === undefined) return null;
+  const client = new RegistryClient(registryAccessOf(addressOf(url, settings, env, clock)));
+  return (signal) => client.answers(signal);
 }

@@ -7,6 +7,8 @@ export interface ClusterHealth {
   kafkaOk(): boolean;
   /** Largest staleness of all slots; `null` while one is unknown. */
   worstStalenessMs(): number | null;
+  /** `null` where the schemas are kept in Kafka. */
+  registryAnswers(): boolean | null;
 }
 
 export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route[] {
@@ -21,10 +23,12 @@ export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route
         for (const [id, { role }] of tables.instances.entries()) {
           if (tables.sightings.isAlive(id)) roles.set(role, (roles.get(role) ?? 0) + 1);
         }
+        const registry = health.registryAnswers();
         let synced = 0;
         for (const [name] of tables.devices.entries()) if (isSynced(tables, name)) synced += 1;
         return success({
           kafka: health.kafkaOk() ? 'ok' : 'unreachable',
+          ...(registry === null ? {} : { schemaRegistry: registry ? 'ok' : 'unreachable' }),
           slots: { total: slots, held: slotsHeld(tables, slots) },
           devices: { total: tables.devices.size, synced },
           instances: Object.fromEntries([...roles].sort(([a], [b]) => (a < b ? -1 : 1))),

@@ -181,7 +181,7 @@ export async function startApi(
     ...overrides,
   };
   const context: ApiContext = { instanceId: 'query-1', slots, limits, clock, tables, state, desired };
-  const facts = { tablesLoaded: true, kafkaOk: true };
+  const facts = { tablesLoaded: true, kafkaOk: true, registryAnswers: null as boolean | null };
   const readiness = () =>
     readinessOf({
       ...facts,
@@ -193,7 +193,11 @@ export async function startApi(
     advertisedHost: '127.0.0.1',
     routes: routesOf({
       context,
-      health: { kafkaOk: () => facts.kafkaOk, worstStalenessMs: () => 12 },
+      health: {
+        kafkaOk: () => facts.kafkaOk,
+        worstStalenessMs: () => 12,
+        registryAnswers: () => facts.registryAnswers,
+      },
       metrics,
       readiness,
       schemaRecords: () =>
