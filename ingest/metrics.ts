@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
-import { exportProduceCounters, noProduceCounters } from '../core/kafka/produce-metrics.ts';
+import { exportProduceCounters } from '../core/kafka/produce-metrics.ts';
+import { noProduceCounters } from '../core/kafka/produce-dispatcher.ts';
 
 /**
  * What ingest counts. Everything that moves has a counter and every loss has a reason; labels come from closed lists, so

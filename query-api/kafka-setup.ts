@@ -4,10 +4,10 @@
  */
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
-import { KafkaConnection, type KafkaOptions } from '../core/kafka/connection.ts';
+import { type KafkaOptions } from '../core/kafka/connection.ts';
 import { type Producer } from '../core/kafka/producer.ts';
 import { openRegistry, type SchemaIds } from '../core/kafka/registry.ts';
-import { applyTopics } from '../core/kafka/topic-plan.ts';
+import { prepareTopics } from '../core/kafka/topic-plan.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { type QueryApiSettings } from './config.ts';
@@ -20,8 +20,6 @@ export interface KafkaSetupOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-const requestTimeoutMs = 15_000;
 
 export class KafkaSetup implements Component {
   readonly name = 'Kafka set-up';
@@ -42,13 +40,7 @@ export class KafkaSetup implements Component {
   async start(signal: AbortSignal): Promise<void> {
     const { settings, kafka, clock, logger } = this.#options;
     const either = AbortSignal.any([signal, this.#stopping.signal]);
-    const connection = new KafkaConnection(kafka, { name: 'topics', requestTimeoutMs });
-    try {
-      await connection.connect(either);
-      await applyTopics({ connection, settings, clock, logger }, either);
-    } finally {
-      connection.destroy();
-    }
+    await prepareTopics({ kafka, settings, clock, logger }, either);
     this.#schemas = await openRegistry(this.#options, either);
   }
 

@@ -7,12 +7,12 @@
  */
 import { hostname } from 'node:os';
 import { type Readiness } from '../core/admin-server.ts';
+import { advertisedHost } from '../core/advertised-host.ts';
 import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { registryProbe } from '../core/kafka/registry.ts';
 import { type Component } from '../core/lifecycle.ts';
-import { isLoopback, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
 import { type Random } from '../core/random.ts';
@@ -88,7 +88,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: QueryApiDeps): 
   const routes = routesOf({ context, health, metrics, readiness, schemaRecords: () => tables.schemas.values() });
   const server = new ApiServer({
     listen: settings.httpListen,
-    advertisedHost: settings.advertisedHost ?? defaultHost(settings.httpListen),
+    advertisedHost: advertisedHost(settings),
     routes,
     limits: settings,
     clock,
@@ -137,10 +137,4 @@ function readinessNow(settings: QueryApiSettings, tables: Tables, replica: Repli
     slots: Array.from({ length: settings.slots }, (_, slot) => replica.freshness(slot)),
     readyStalenessMs: settings.readyStalenessMs,
   });
-}
-
-/** A server that only this machine reaches is not to be advertised under the machine's name. */
-function defaultHost(listen: string): string {
-  const address = parseListenAddress(listen);
-  return isLoopback(address) && address.host !== undefined ? address.host : hostname();
 }

@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
-import { exportProduceCounters, noProduceCounters } from '../core/kafka/produce-metrics.ts';
+import { exportProduceCounters } from '../core/kafka/produce-metrics.ts';
+import { noProduceCounters } from '../core/kafka/produce-dispatcher.ts';
 import { type Metrics } from '../core/metrics.ts';
 import { type RecordTally } from './slot-reducer.ts';
 import { discardReasons, oddities, type Tally, tombstoneCauses } from './tally.ts';

@@ -2,10 +2,10 @@ import { type Clock } from '../clock.ts';
 import { type Component, startAll } from '../lifecycle.ts';
 import { type Logger } from '../logger.ts';
 import { type CommonSettings } from '../settings.ts';
-import { KafkaConnection, type KafkaOptions } from './connection.ts';
+import { type KafkaOptions } from './connection.ts';
 import { type Producer } from './producer.ts';
 import { openRegistry, type SchemaIds } from './registry.ts';
-import { applyTopics } from './topic-plan.ts';
+import { prepareTopics } from './topic-plan.ts';
 
 /**
  * The part of a process that needs Kafka to be there: topics and schema ids first, then the components that are made of them,
@@ -25,8 +25,6 @@ export interface KafkaStageOptions {
   /** Called once; what it returns is started in order and stopped in reverse. */
   readonly components: (schemas: SchemaIds) => readonly Component[];
 }
-
-const topicsTimeoutMs = 15_000;
 
 export class KafkaStage implements Component {
   readonly name: string;
@@ -61,13 +59,7 @@ export class KafkaStage implements Component {
 
   async #start(signal: AbortSignal): Promise<void> {
     const { settings, kafka, clock, logger, components } = this.#options;
-    const connection = new KafkaConnection(kafka, { name: 'topics', requestTimeoutMs: topicsTimeoutMs });
-    try {
-      await connection.connect(signal);
-      await applyTopics({ connection, settings, clock, logger }, signal);
-    } finally {
-      connection.destroy();
-    }
+    await prepareTopics({ kafka, settings, clock, logger }, signal);
     const schemas = await openRegistry(this.#options, signal);
     signal.throwIfAborted();
     this.#stopAll = await startAll(components(schemas), logger, signal);

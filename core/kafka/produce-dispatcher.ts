@@ -51,6 +51,19 @@ export interface ProduceCounters {
   givenUpRecords: number;
 }
 
+/** Of a process that has sent nothing: for those who only want to know the names. */
+export const noProduceCounters: Readonly<ProduceCounters> = {
+  requests: 0,
+  batches: 0,
+  bytes: 0,
+  ackedRecords: 0,
+  ackedBatches: 0,
+  retriedBatches: 0,
+  reinits: 0,
+  fenced: 0,
+  givenUpRecords: 0,
+};
+
 export interface ProduceDispatcherOptions {
   readonly kafka: KafkaOptions;
   readonly clock: Clock;
@@ -86,17 +99,7 @@ const retryMs = { initialMs: 50, maxMs: 2_000, factor: 2, jitter: 0.5 } as const
 
 export class ProduceDispatcher implements Component {
   readonly name = 'produce dispatcher';
-  readonly counters: ProduceCounters = {
-    requests: 0,
-    batches: 0,
-    bytes: 0,
-    ackedRecords: 0,
-    ackedBatches: 0,
-    retriedBatches: 0,
-    reinits: 0,
-    fenced: 0,
-    givenUpRecords: 0,
-  };
+  readonly counters: ProduceCounters = { ...noProduceCounters };
   readonly #options: ProduceDispatcherOptions;
   readonly #connection: KafkaConnection;
   readonly #random: Random;

@@ -15,19 +15,6 @@ const rows: readonly (readonly [keyof ProduceCounters, name: string, help: strin
   ['givenUpRecords', 'records_given_up_total', 'records that Kafka refused for good'],
 ];
 
-/** Of a process that has sent nothing: for those who only want to know the names. */
-export const noProduceCounters: Readonly<ProduceCounters> = {
-  requests: 0,
-  batches: 0,
-  bytes: 0,
-  ackedRecords: 0,
-  ackedBatches: 0,
-  retriedBatches: 0,
-  reinits: 0,
-  fenced: 0,
-  givenUpRecords: 0,
-};
-
 /** Names are `holdfast_<part>_…`. Once per dispatcher and registry. */
 export function exportProduceCounters(
   metrics: Metrics,

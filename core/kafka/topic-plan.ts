@@ -5,7 +5,7 @@ import { HoldfastError } from '../errors.ts';
 import { type Logger } from '../logger.ts';
 import { systemRandom } from '../random.ts';
 import { type CommonSettings } from '../settings.ts';
-import { type KafkaConnection, type TopicMetadata } from './connection.ts';
+import { KafkaConnection, type KafkaOptions, type TopicMetadata } from './connection.ts';
 import { kafkaErrorOfCode, toHoldfastError } from './errors.ts';
 import { checkOffsetsTopic } from './offsets-topic.ts';
 
@@ -192,6 +192,7 @@ export interface ApplyTopicsOptions {
   readonly logger: Logger;
 }
 
+const topicsTimeoutMs = 15_000;
 const topicAlreadyExists = 36;
 const invalidReplicationFactor = 38;
 const unknownTopic = 3;
@@ -225,6 +226,20 @@ export async function applyTopics(options: ApplyTopicsOptions, signal: AbortSign
     logger.info({ topic, key, found, wanted: ours }, 'topic setting differs');
   }
   return comparison;
+}
+
+/** `applyTopics` at the start of a process: waits for Kafka, on a connection that lives no longer than this. */
+export async function prepareTopics(
+  { kafka, ...rest }: Omit<ApplyTopicsOptions, 'connection'> & { readonly kafka: KafkaOptions },
+  signal: AbortSignal,
+): Promise<void> {
+  const connection = new KafkaConnection(kafka, { name: 'topics', requestTimeoutMs: topicsTimeoutMs });
+  try {
+    await connection.connect(signal);
+    await applyTopics({ connection, ...rest }, signal);
+  } finally {
+    connection.destroy();
+  }
 }
 
 /** Those of the wanted topics that exist, with their configuration. */

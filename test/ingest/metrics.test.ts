@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
-import { noProduceCounters } from '../../core/kafka/produce-metrics.ts';
+import {} from '../../core/kafka/produce-metrics.ts';
+import { noProduceCounters } from '../../core/kafka/produce-dispatcher.ts';
 import { createIngestMetrics, idleGauges } from '../../ingest/metrics.ts';
 
 test('what the data path tallies, and what the process holds, is read when somebody scrapes', async () => {
