@@ -5,13 +5,14 @@ import { type Device } from '../schemas/device.ts';
 import { type Instance } from '../schemas/instance.ts';
 import { type Profile } from '../schemas/profile.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
-import { type DeviceStatus } from '../schemas/status.ts';
+import { slotKey } from '../schemas/topics.ts';
 import { type QueryApiSettings } from './config.ts';
 import { type DeletedNames } from './deleted-names.ts';
 import { type DesiredState } from './desired-state.ts';
 import { type OwnershipRow } from './ownership-row.ts';
 import { type StateView } from './replica.ts';
 import { type Sightings } from './sightings.ts';
+import { type StatusRow } from './status-row.ts';
 import { type Rows } from './tables.ts';
 
 export type RequestLimits = Pick<
@@ -24,7 +25,7 @@ export interface TablesView {
   readonly loaded: boolean;
   readonly devices: Rows<Device>;
   readonly profiles: Rows<Profile>;
-  readonly status: Rows<DeviceStatus>;
+  readonly status: Rows<StatusRow>;
   readonly ownership: Rows<OwnershipRow>;
   readonly instances: Rows<Instance>;
   readonly deletedDevices: DeletedNames;
@@ -62,8 +63,10 @@ export function requireDevice(context: ApiContext, name: string): Device {
 
 /** True when a session to the device has sent everything it subscribed to, as far as its owner said and is there. */
 export function isSynced(tables: TablesView, device: string): boolean {
-  const status = tables.status.get(device);
-  return status !== undefined && status.state === 'synced' && !tables.sightings.isGone(status.instance);
+  const row = tables.status.get(device);
+  if (row?.status.state !== 'synced' || tables.sightings.isGone(row.status.instance)) return false;
+  const owned = tables.ownership.get(slotKey(row.position.slot));
+  return owned?.kind !== 'slot' || row.position.epoch >= owned.slot.epoch; // a new owner ends the sessions of the one before
 }
 
 /** Ascending, without repeats. */

@@ -15,11 +15,11 @@ import { decodeFrame } from '../schemas/frame.ts';
 import { type Instance, instanceCodec } from '../schemas/instance.ts';
 import { RecordMalformed } from '../schemas/position.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
-import { type DeviceStatus, deviceStatusCodec } from '../schemas/status.ts';
 import { topicOf, type TopicName } from '../schemas/topics.ts';
 import { DeletedNames } from './deleted-names.ts';
 import { decodeOwnershipRow, newerOwnershipRow, type OwnershipRow } from './ownership-row.ts';
 import { Sightings } from './sightings.ts';
+import { decodeStatusRow, newerStatusRow, type StatusRow } from './status-row.ts';
 
 /** What routes read of a table: a map that follows its topic. */
 export interface Rows<V> {
@@ -42,7 +42,7 @@ export class Tables implements Component {
   readonly name = 'tables';
   readonly devices: Table<Device>;
   readonly profiles: Table<Profile>;
-  readonly status: Table<DeviceStatus>;
+  readonly status: Table<StatusRow>;
   readonly ownership: Table<OwnershipRow>;
   readonly instances: Table<Instance>;
   readonly schemas: Table<SchemaRecord>;
@@ -69,11 +69,12 @@ export class Tables implements Component {
       partitions: [0],
       decode: (_key, record) => profileCodec.decode(messageOfRecord(record)),
     });
-    this.status = new Table<DeviceStatus>({
+    this.status = new Table<StatusRow>({
       ...common,
       topic: topic('status'),
       partitions: slots,
-      decode: (_key, record) => deviceStatusCodec.decode(messageOfRecord(record)),
+      decode: (_key, record) => decodeStatusRow(record),
+      newer: newerStatusRow,
     });
     this.ownership = new Table<OwnershipRow>({
       ...common,

@@ -76,8 +76,8 @@ function listDevices(context: ApiContext, request: ApiRequest): Answer {
 
 /** The record with its status, as contracts have it; `status` null: no owner has said anything yet. */
 function deviceDocument(context: ApiContext, device: Device): object {
-  const status = context.tables.status.get(device.name);
-  return { ...formatDevice(device), status: status === undefined ? null : statusDocument(status) };
+  const row = context.tables.status.get(device.name);
+  return { ...formatDevice(device), status: row === undefined ? null : statusDocument(row.status) };
 }
 
 function statusDocument(status: DeviceStatus): object {

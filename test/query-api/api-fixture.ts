@@ -12,7 +12,7 @@ import { type Instance } from '../../schemas/instance.ts';
 import { type Position } from '../../schemas/position.ts';
 import { profileCodec, type Profile } from '../../schemas/profile.ts';
 import { type Slot, slotOf } from '../../schemas/slot.ts';
-import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
+import { type DeviceState } from '../../schemas/status.ts';
 import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 import { type ApiContext } from '../../query-api/api-context.ts';
 import { DeletedNames } from '../../query-api/deleted-names.ts';
@@ -26,6 +26,7 @@ import { type SlotFreshness } from '../../query-api/select.ts';
 import { ApiServer } from '../../query-api/server.ts';
 import { Sightings } from '../../query-api/sightings.ts';
 import { SlotProgress } from '../../query-api/slot-progress.ts';
+import { type StatusRow } from '../../query-api/status-row.ts';
 import { MapStore } from '../../query-api/store.ts';
 
 export const slots = 4;
@@ -144,7 +145,7 @@ export async function startApi(
   const clock = pushedClock();
   const devices = new MemoryTopic<Device>((message) => deviceCodec.decode(message));
   const profiles = new MemoryTopic<Profile>((message) => profileCodec.decode(message));
-  const status = new Map<string, DeviceStatus>();
+  const status = new Map<string, StatusRow>();
   const ownership = new Map<string, OwnershipRow>();
   const instances = new Map<string, Instance>();
   const deletedDevices = new DeletedNames();
@@ -248,7 +249,7 @@ export async function startApi(
     state.progress[slot]!.record(epoch, seq);
   };
   const setStatus = (device: string, deviceState: DeviceState, instance = 'ingest-1'): void => {
-    status.set(device, {
+    const said = {
       device,
       state: deviceState,
       sinceNs: 1_795_246_383_702_000_001n,
@@ -261,7 +262,8 @@ export async function startApi(
       encodings: [],
       models: [],
       gaps: 0n,
-    });
+    };
+    status.set(device, { status: said, position: { slot: slotOf(device, slots), epoch, seq } });
   };
   return { server, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
 }

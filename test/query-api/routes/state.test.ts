@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { decodeCursor, encodeCursor } from '../../../schemas/cursor.ts';
+import { type SlotOwnership } from '../../../schemas/ownership.ts';
 import { slotOf } from '../../../schemas/slot.ts';
+import { slotKey } from '../../../schemas/topics.ts';
 import { answerQuestion, parseQuestion } from '../../../query-api/state-question.ts';
 import { type Api, epoch, slots, startApi } from '../api-fixture.ts';
 
@@ -124,6 +126,21 @@ test('unsynced names devices without a synced session, also when their owner is 
   api.clock.push(6_000);
   api.tables.sightings.changed('query-1', true);
   expect((await api.ask('/api/v1/state')).body.data['unsynced']).toEqual(['a', 'b', 'c']);
+});
+
+test('what an owner said of its sessions ends with its epoch', async () => {
+  await api.addDevice('a');
+  api.setStatus('a', 'synced');
+  const slot = slotOf('a', slots);
+  const own = (of: bigint): void => {
+    const since = { lastSeq: 0n, sinceNs: 0n, reason: 'crash', fromEpoch: 0n, fromSeq: 0n };
+    const held: SlotOwnership = { slot, state: 'held', epoch: of, ...since };
+    api.tables.ownership.set(slotKey(slot), { kind: 'slot', slot: held });
+  };
+  own(epoch);
+  expect((await api.ask('/api/v1/state')).body.data['unsynced']).toEqual([]);
+  own(epoch + 1n);
+  expect((await api.ask('/api/v1/state')).body.data['unsynced']).toEqual(['a']);
 });
 
 test('an unknown and a deleted device are 404 with the reason, whatever state still has of them', async () => {
