@@ -72,6 +72,10 @@ describe('three brokers', () => {
     stage.onEnd(() => publishing.cancel());
     await until(() => dispatcher.counters.ackedRecords > 500, 'records flow');
 
+    // Frozen first: the batches sent meanwhile are under way for certain when it dies.
+    const { requests } = dispatcher.counters;
+    process.kill(kafka.pid(doomed)!, 'SIGSTOP');
+    await until(() => dispatcher.counters.requests > requests, 'a request is sent that is never answered');
     const killedAtMs = systemClock.monotonicMs();
     await kafka.stopNode(doomed, 'SIGKILL');
     const killedAfter = dispatcher.counters.ackedRecords;
