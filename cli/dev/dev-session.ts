@@ -120,7 +120,7 @@ export class DevSession {
           ],
     );
     const registry = this.#context.env['HOLDFAST_SCHEMA_REGISTRY_URL'];
-    const queryApi = this.#parts.find(({ plan }) => plan.part === 'query-api')?.plan.http;
+    const queryApi = this.#plans('query-api')[0]?.http;
     writeDevFile(this.#options.dataDir, {
       brokers: this.#brokers?.brokers ?? [],
       schemaRegistry: registry ?? (queryApi === undefined ? null : `http://${queryApi}`),
@@ -129,8 +129,7 @@ export class DevSession {
   }
 
   #api(): ApiClient {
-    const http = this.#parts.find(({ plan }) => plan.part === 'query-api')?.plan.http ?? '';
-    return new ApiClient(`http://${http}`);
+    return new ApiClient(`http://${this.#plans('query-api')[0]?.http ?? ''}`);
   }
 
   async #bringUpDevices(api: ApiClient, signal: AbortSignal): Promise<void> {
@@ -147,6 +146,19 @@ export class DevSession {
       shown = synced;
       return synced >= devices;
     });
+    for (const { http } of this.#plans('query-api')) {
+      const each = new ApiClient(`http://${http}`);
+      await this.#until(signal, `${http} to answer for every device`, async () => {
+        const answer = (await each.call('GET', '/api/v1/state?path=/simulator/state/sequence&limit=1')) as {
+          total: number;
+        };
+        return answer.total >= devices;
+      });
+    }
+  }
+
+  #plans(part: PlannedPart['part']): PlannedPart[] {
+    return this.#parts.map(({ plan }) => plan).filter((plan) => plan.part === part);
   }
 
   /** Repeats `check` until it holds; says now and then what it waits for, and why. */
@@ -170,13 +182,13 @@ export class DevSession {
 
   #printReady(api: ApiClient, tookMs: number): void {
     const { print } = this.#context;
-    const queryApis = this.#parts.filter(({ plan }) => plan.part === 'query-api');
     const anIngest = this.#parts.find(({ plan }) => plan.part === 'ingest');
     print('');
     print(`holdfast is ready in ${(tookMs / 1000).toFixed(1)} s`);
     print('');
     print(`  page      ${api.base}/`);
-    for (const { plan } of queryApis) print(`  HTTP      http://${plan.http}/api/v1   (${plan.instanceId})`);
+    for (const { http, instanceId } of this.#plans('query-api'))
+      print(`  HTTP      http://${http}/api/v1   (${instanceId})`);
     print(`  Kafka     ${this.#brokers?.brokers.join(',') ?? ''}   (${this.#brokers?.what ?? ''})`);
     print(`  logs      ${join(this.#options.dataDir, 'logs')}/`);
     print('');

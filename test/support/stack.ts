@@ -41,7 +41,7 @@ export class Stack {
     return this.#dir;
   }
 
-  /** Starts every part; resolves when query-api is ready and all devices are synced. */
+  /** Starts every part; resolves when all devices are synced and every query-api answers for them. */
   async start(): Promise<void> {
     const { devices, ingest, replicator = 1, queryApi = 1 } = this.options;
     this.#dir = await mkdtemp(join(tmpdir(), 'holdfast-stack-'));
@@ -53,7 +53,16 @@ export class Stack {
     if (devices > 0) {
       await this.importDevices();
       await this.synced(devices);
+      for (let n = 1; n <= queryApi; n += 1) await this.#answers(`query-api-${n}`, devices);
     }
+  }
+
+  /** `state` trails the sessions: synced devices may have no leaves yet. */
+  async #answers(instanceId: string, devices: number): Promise<void> {
+    await eventually(`${instanceId} answers for ${devices} devices`, 20_000, async () => {
+      const path = '/api/v1/state?path=/simulator/state/sequence&limit=1';
+      return ((await this.api(instanceId).call('GET', path)) as { total: number }).total >= devices;
+    });
   }
 
   async startPart(
