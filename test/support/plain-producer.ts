@@ -1,4 +1,5 @@
 import { CompressionTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
+import { eventually } from './eventually.ts';
 
 /**
  * Writes records and makes topics with another client than ours, so that what a test reads was not written by the code
@@ -34,8 +35,13 @@ export class PlainProducer {
   async createTopic(topic: string, partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
     await this.#admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false, // kafkajs' own wait gives up while the topic is not known to the broker yet
       topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+    });
+    await eventually(`leaders of ${topic}`, 15_000, async () => {
+      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] });
+      const known = topics[0]?.partitions ?? [];
+      return known.length === partitions && known.every(({ leader }) => leader >= 0);
     });
   }
 
