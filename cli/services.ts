@@ -1,8 +1,6 @@
-import { type Clock } from '../core/clock.ts';
 import { type Settings, type ValuesOf } from '../core/config.ts';
 import { type Component } from '../core/lifecycle.ts';
-import { type Logger } from '../core/logger.ts';
-import { type Random } from '../core/random.ts';
+import { type ServiceDeps } from '../core/service.ts';
 import { ingestSettings } from '../ingest/config.ts';
 import { createIngest } from '../ingest/service.ts';
 import { queryApiSettings } from '../query-api/config.ts';
@@ -13,16 +11,6 @@ import { simulatorSettings } from '../simulator/config.ts';
 import { createSimulator } from '../simulator/service.ts';
 
 /** The parts that run as a process of their own: the command that starts each, its settings and how it is made. */
-export interface ServiceDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  /** Called when a component dies: the process ends with exit code 1. */
-  readonly onFatal: (error: Error) => void;
-}
-
 export interface ServiceDefinition<S extends Settings> {
   readonly command: string;
   readonly description: string;

@@ -2,14 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AdminServer, type Readiness } from '../core/admin-server.ts';
 import { advertisedHost } from '../core/advertised-host.ts';
-import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { lockTimersOf } from '../core/kafka/lock-timers.ts';
 import { Producer } from '../core/kafka/producer.ts';
-import { type Component } from '../core/lifecycle.ts';
-import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
-import { type Random } from '../core/random.ts';
+import { type Service, type ServiceDeps } from '../core/service.ts';
 import { Collecting } from './collecting.ts';
 import { type IngestSettings } from './config.ts';
 
@@ -26,26 +23,9 @@ import { type IngestSettings } from './config.ts';
  *   subscription-plan.ts     which RPCs it takes (pure)
  *   transport.ts             what a session needs of gRPC; grpc-transport.ts is the one there is
  */
-export interface IngestDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  /** Called when a component dies: the process ends. */
-  readonly onFatal: (error: Error) => void;
-}
-
-export interface Ingest {
-  /** In the order in which they start. */
-  readonly components: readonly Component[];
-  /** `host:port` of /metrics and the health routes, once started. */
-  readonly address: string;
-  readonly readiness: () => Readiness;
-}
 
 /** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
-export function createIngest(settings: IngestSettings, deps: IngestDeps): Ingest {
+export function createIngest(settings: IngestSettings, deps: ServiceDeps): Service {
   const { clock } = deps;
   const instanceId = settings.instanceId ?? `${hostname()}-ingest`;
   const logger = deps.logger.child({ instance: instanceId });

@@ -8,14 +8,12 @@
 import { hostname } from 'node:os';
 import { type Readiness } from '../core/admin-server.ts';
 import { advertisedHost } from '../core/advertised-host.ts';
-import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { registryProbe } from '../core/kafka/registry.ts';
-import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
-import { type Random } from '../core/random.ts';
+import { type Service, type ServiceDeps } from '../core/service.ts';
 import { topicOf } from '../schemas/topics.ts';
 import { type ApiContext } from './api-context.ts';
 import { type QueryApiSettings } from './config.ts';
@@ -32,26 +30,8 @@ import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { Tables } from './tables.ts';
 
-export interface QueryApiDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  /** Called when a component dies: the process ends. */
-  readonly onFatal: (error: Error) => void;
-}
-
-export interface QueryApi {
-  /** In the order in which they start. */
-  readonly components: readonly Component[];
-  /** `host:port` of the HTTP server, once it has started. */
-  readonly address: string;
-  readonly readiness: () => Readiness;
-}
-
 /** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
-export function createQueryApi(settings: QueryApiSettings, deps: QueryApiDeps): QueryApi {
+export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): Service {
   const { clock, onFatal } = deps;
   const instanceId = settings.instanceId ?? `${hostname()}-query-api`;
   const logger = deps.logger.child({ instance: instanceId });
@@ -125,7 +105,7 @@ function healthOf(replica: Replica, registry: RegistryWatch | null): ClusterHeal
 }
 
 /** Null where the schemas are kept in Kafka. */
-function registryWatch(settings: QueryApiSettings, deps: QueryApiDeps, logger: Logger): RegistryWatch | null {
+function registryWatch(settings: QueryApiSettings, deps: ServiceDeps, logger: Logger): RegistryWatch | null {
   const ask = registryProbe(settings, deps.env, deps.clock);
   return ask === null ? null : new RegistryWatch({ ask, clock: deps.clock, logger });
 }

@@ -2,14 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AdminServer, type Readiness } from '../core/admin-server.ts';
 import { advertisedHost } from '../core/advertised-host.ts';
-import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { lockTimersOf } from '../core/kafka/lock-timers.ts';
 import { Producer } from '../core/kafka/producer.ts';
-import { type Component } from '../core/lifecycle.ts';
-import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
-import { type Random } from '../core/random.ts';
+import { type Service, type ServiceDeps } from '../core/service.ts';
 import { type ReplicatorSettings } from './config.ts';
 import { StateKeeping } from './state-keeping.ts';
 
@@ -26,26 +23,9 @@ import { StateKeeping } from './state-keeping.ts';
  *   ownership.ts                    what the lock does with a slot
  *   state-keeping.ts                everything that needs Kafka to be there, in order
  */
-export interface ReplicatorDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-  /** Called when a component dies: the process ends. */
-  readonly onFatal: (error: Error) => void;
-}
-
-export interface Replicator {
-  /** In the order in which they start. */
-  readonly components: readonly Component[];
-  /** `host:port` of /metrics and the health routes, once started. */
-  readonly address: string;
-  readonly readiness: () => Readiness;
-}
 
 /** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
-export function createReplicator(settings: ReplicatorSettings, deps: ReplicatorDeps): Replicator {
+export function createReplicator(settings: ReplicatorSettings, deps: ServiceDeps): Service {
   const { clock } = deps;
   const instanceId = settings.instanceId ?? `${hostname()}-replicator`;
   const logger = deps.logger.child({ instance: instanceId });

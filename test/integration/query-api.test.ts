@@ -5,7 +5,8 @@ import { startAll } from '../../core/lifecycle.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { seededRandom } from '../../core/random.ts';
 import { queryApiSettings } from '../../query-api/config.ts';
-import { createQueryApi, type QueryApi } from '../../query-api/service.ts';
+import { type Service } from '../../core/service.ts';
+import { createQueryApi } from '../../query-api/service.ts';
 import { encodeFrame } from '../../schemas/frame.ts';
 import { leafCodec } from '../../schemas/leaf.ts';
 import { emptyMarker, markerCodec } from '../../schemas/marker.ts';
@@ -24,7 +25,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-async function start(kafka: TestKafka, instanceId: string): Promise<QueryApi> {
+async function start(kafka: TestKafka, instanceId: string): Promise<Service> {
   const flags = {
     kafkaBrokers: kafka.brokers.join(','),
     topicPrefix: kafka.prefix,
@@ -93,7 +94,7 @@ async function openWriter(kafka: TestKafka) {
   };
 }
 
-async function ask(api: QueryApi, path: string, init: RequestInit = {}) {
+async function ask(api: Service, path: string, init: RequestInit = {}) {
   const response = await fetch(`http://${api.address}${path}`, init);
   const text = await response.text();
   return {
