@@ -1,13 +1,12 @@
 import { type Clock } from '../core/clock.ts';
 import { type HoldfastError } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
-import { type LogRecord } from '../core/kafka/log-reader.ts';
+import { recordMessage } from '../core/kafka/log-reader.ts';
 import { Table } from '../core/kafka/table.ts';
 import { type Component, startAll } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { type Device, deviceCodec } from '../schemas/device.ts';
-import { decodeFrame } from '../schemas/frame.ts';
-import { comparePositions, decodeHeader, type Position } from '../schemas/position.ts';
+import { decodeHeader, mayReplace, type Position } from '../schemas/position.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { deviceStatusCodec } from '../schemas/status.ts';
 import { topicOf } from '../schemas/topics.ts';
@@ -57,14 +56,14 @@ export class DesiredTables implements Component, StatusSource {
       ...common,
       topic: topicOf(topicPrefix, 'profiles'),
       partitions: [0],
-      decode: (_name, record) => profileCodec.decode(messageOf(record)),
+      decode: (_name, record) => profileCodec.decode(recordMessage(record)),
       onChange: (name, profile) => this.catalogue.setProfile(name, profile),
     });
     this.#devices = new Table<Device>({
       ...common,
       topic: topicOf(topicPrefix, 'devices'),
       partitions: bySlot,
-      decode: (name, record) => ({ ...deviceCodec.decode(messageOf(record)), name }), // the key is the name
+      decode: (name, record) => ({ ...deviceCodec.decode(recordMessage(record)), name }), // the key is the name
       onChange: (name, device) => this.catalogue.setDevice(name, device),
     });
     this.#statuses = new Table<StatusEntry>({
@@ -72,10 +71,10 @@ export class DesiredTables implements Component, StatusSource {
       topic: topicOf(topicPrefix, 'status'),
       partitions: bySlot,
       decode: (_name, record) => ({
-        gaps: deviceStatusCodec.decode(messageOf(record)).gaps,
+        gaps: deviceStatusCodec.decode(recordMessage(record)).gaps,
         position: record.header === null ? null : decodeHeader(record.header),
       }),
-      newer: isNewer,
+      newer: (candidate, present) => mayReplace(candidate.position, present.position),
       onChange: (name, status) => {
         if (status !== undefined) onStatus(name);
       },
@@ -126,14 +125,4 @@ export class DesiredTables implements Component, StatusSource {
   *devices(): IterableIterator<string> {
     for (const [name] of this.#statuses.entries()) yield name;
   }
-}
-
-/** After compaction a displaced owner's late record may stand behind the rightful one: the higher position wins. */
-function isNewer(candidate: StatusEntry, present: StatusEntry): boolean {
-  if (candidate.position === null || present.position === null) return true;
-  return comparePositions(candidate.position, present.position) >= 0;
-}
-
-function messageOf(record: LogRecord): Buffer {
-  return decodeFrame(record.value ?? Buffer.alloc(0)).message;
 }

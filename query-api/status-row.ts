@@ -2,9 +2,8 @@
  * One row of the topic `status`: what a slot's owner said of a device, and in which epoch. An `owner` marker ends every
  * session of a lower epoch, so what an earlier owner said of a session holds only until the slot's epoch grows. Pure.
  */
-import { type LogRecord } from '../core/kafka/log-reader.ts';
-import { decodeFrame } from '../schemas/frame.ts';
-import { comparePositions, decodeHeader, type Position, RecordMalformed } from '../schemas/position.ts';
+import { type LogRecord, recordMessage } from '../core/kafka/log-reader.ts';
+import { decodeHeader, mayReplace, type Position, RecordMalformed } from '../schemas/position.ts';
 import { type DeviceStatus, deviceStatusCodec } from '../schemas/status.ts';
 
 export interface StatusRow {
@@ -15,13 +14,11 @@ export interface StatusRow {
 
 /** Throws `RecordMalformed`. */
 export function decodeStatusRow(record: LogRecord): StatusRow {
-  if (record.value === null) throw new RecordMalformed('a tombstone has no message');
   if (record.header === null) throw new RecordMalformed('a record of status has no position header');
-  return { status: deviceStatusCodec.decode(decodeFrame(record.value).message), position: decodeHeader(record.header) };
+  return { status: deviceStatusCodec.decode(recordMessage(record)), position: decodeHeader(record.header) };
 }
 
-/** True when `candidate` is to replace `current`: a displaced owner's late record may be the last of its key. */
+/** True when `candidate` is to replace `current`. */
 export function newerStatusRow(candidate: StatusRow, current: StatusRow): boolean {
-  const [a, b] = [candidate.position, current.position];
-  return a.slot !== b.slot || comparePositions(a, b) >= 0;
+  return mayReplace(candidate.position, current.position);
 }

@@ -5,15 +5,13 @@
 import { type Clock } from '../core/clock.ts';
 import { type HoldfastError } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
-import { type LogRecord } from '../core/kafka/log-reader.ts';
+import { recordMessage } from '../core/kafka/log-reader.ts';
 import { decodeSchemaRecord, type SchemaRecord } from '../core/kafka/schema-record.ts';
 import { Table } from '../core/kafka/table.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { type Device, deviceCodec } from '../schemas/device.ts';
-import { decodeFrame } from '../schemas/frame.ts';
 import { type Instance, instanceCodec } from '../schemas/instance.ts';
-import { RecordMalformed } from '../schemas/position.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { topicOf, type TopicName } from '../schemas/topics.ts';
 import { DeletedNames } from './deleted-names.ts';
@@ -60,14 +58,14 @@ export class Tables implements Component {
       ...common,
       topic: topic('devices'),
       partitions: slots,
-      decode: (_key, record) => deviceCodec.decode(messageOfRecord(record)),
+      decode: (_key, record) => deviceCodec.decode(recordMessage(record)),
       onChange: (key, device) => this.deletedDevices.changed(key, device !== undefined),
     });
     this.profiles = new Table<Profile>({
       ...common,
       topic: topic('profiles'),
       partitions: [0],
-      decode: (_key, record) => profileCodec.decode(messageOfRecord(record)),
+      decode: (_key, record) => profileCodec.decode(recordMessage(record)),
     });
     this.status = new Table<StatusRow>({
       ...common,
@@ -80,14 +78,14 @@ export class Tables implements Component {
       ...common,
       topic: topic('ownership'),
       partitions: [0],
-      decode: (key, record) => decodeOwnershipRow(key, messageOfRecord(record)),
+      decode: (key, record) => decodeOwnershipRow(key, recordMessage(record)),
       newer: newerOwnershipRow,
     });
     this.instances = new Table<Instance>({
       ...common,
       topic: topic('instances'),
       partitions: [0],
-      decode: (_key, record) => instanceCodec.decode(messageOfRecord(record)),
+      decode: (_key, record) => instanceCodec.decode(recordMessage(record)),
       onChange: (key, instance) => this.sightings.changed(key, instance !== undefined),
     });
     this.schemas = new Table<SchemaRecord>({
@@ -115,9 +113,4 @@ export class Tables implements Component {
   async stop(): Promise<void> {
     await Promise.all(this.all.map((table) => table.stop()));
   }
-}
-
-function messageOfRecord(record: LogRecord): Buffer {
-  if (record.value === null) throw new RecordMalformed('a tombstone has no message');
-  return decodeFrame(record.value).message;
 }

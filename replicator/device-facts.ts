@@ -1,11 +1,10 @@
-import { decodeFrame } from '../schemas/frame.ts';
 import { type Device, deviceCodec } from '../schemas/device.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { topicOf } from '../schemas/topics.ts';
 import { type Clock } from '../core/clock.ts';
 import { type HoldfastError } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
-import { type LogRecord } from '../core/kafka/log-reader.ts';
+import { recordMessage } from '../core/kafka/log-reader.ts';
 import { Table } from '../core/kafka/table.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
@@ -30,18 +29,17 @@ export class DeviceFactsTable implements Component {
     const { topicPrefix, slots, kafka, onFatal, clock, logger } = options;
     const common = { kafka, onFatal, clock, logger };
     const partitions = Array.from({ length: slots }, (_, slot) => slot);
-    const bytesOf = ({ value }: LogRecord): Buffer => decodeFrame(value ?? Buffer.alloc(0)).message;
     this.#devices = new Table({
       ...common,
       topic: topicOf(topicPrefix, 'devices'),
       partitions,
-      decode: (_key, record) => deviceCodec.decode(bytesOf(record)),
+      decode: (_key, record) => deviceCodec.decode(recordMessage(record)),
     });
     this.#profiles = new Table({
       ...common,
       topic: topicOf(topicPrefix, 'profiles'),
       partitions: [0],
-      decode: (_key, record) => profileCodec.decode(bytesOf(record)),
+      decode: (_key, record) => profileCodec.decode(recordMessage(record)),
     });
   }
 

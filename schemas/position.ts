@@ -82,6 +82,16 @@ export function comparePositions(a: Position, b: Position): number {
   return 0;
 }
 
+/**
+ * Whether a record of a compacted topic may take the place of another of its key: after compaction a displaced owner's late
+ * record may stand behind the rightful one, so the higher position wins. Positions that are not known (null), or of two
+ * slots, have no order: then the later record does.
+ */
+export function mayReplace(candidate: Position | null, present: Position | null): boolean {
+  if (candidate === null || present === null || candidate.slot !== present.slot) return true;
+  return comparePositions(candidate, present) >= 0;
+}
+
 /** `slot:epoch:seq` */
 export function formatPosition(position: Position): string {
   return `${position.slot}:${position.epoch}:${position.seq}`;

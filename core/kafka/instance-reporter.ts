@@ -1,4 +1,4 @@
-import { encodeFrame, decodeFrame } from '../../schemas/frame.ts';
+import { encodeFrame } from '../../schemas/frame.ts';
 import { type Instance, instanceCodec, type InstanceSlot } from '../../schemas/instance.ts';
 import { topicOf } from '../../schemas/topics.ts';
 import { raceAbort } from '../abort.ts';
@@ -8,6 +8,7 @@ import { type Component } from '../lifecycle.ts';
 import { type Logger, RateLimited } from '../logger.ts';
 import { type KafkaOptions } from './connection.ts';
 import { invalidTimestamp } from './errors.ts';
+import { recordMessage } from './log-reader.ts';
 import { type SchemaIds } from './registry.ts';
 import { Table } from './table.ts';
 
@@ -86,7 +87,7 @@ export class InstanceReporter implements Component {
       kafka: options.kafka,
       topic: this.#topic,
       partitions: [0],
-      decode: (_key, record) => instanceCodec.decode(decodeFrame(record.value ?? Buffer.alloc(0)).message),
+      decode: (_key, record) => instanceCodec.decode(recordMessage(record)),
       onChange: (key, value, record) => {
         if (value === undefined || value.incarnation === options.incarnation) return;
         if (record !== null) this.#compareClocks(key, record.timestampMs);

@@ -1,3 +1,5 @@
+import { decodeFrame } from '../../schemas/frame.ts';
+import { RecordMalformed } from '../../schemas/position.ts';
 import { type FetchedPartition } from './fetch-protocol.ts';
 import { decodeBatches, type DecodedRecord, decodeRecords } from './record-batch.ts';
 
@@ -11,6 +13,12 @@ export interface LogRecord {
   readonly value: Buffer | null;
   /** Header `hf`; null: none. */
   readonly header: Buffer | null;
+}
+
+/** The message in a record's frame. Throws `RecordMalformed`, for a tombstone too. */
+export function recordMessage({ value }: LogRecord): Buffer {
+  if (value === null) throw new RecordMalformed('a tombstone has no message');
+  return decodeFrame(value).message;
 }
 
 export interface LogBatch {

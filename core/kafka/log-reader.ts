@@ -13,7 +13,7 @@ import { type LogBatch, readRecords } from './log-batch.ts';
 import { LogPartition } from './log-partition.ts';
 import { ReadTrouble } from './read-trouble.ts';
 
-export { type LogBatch, type LogRecord } from './log-batch.ts';
+export { type LogBatch, type LogRecord, recordMessage } from './log-batch.ts';
 
 /**
  * Reads partitions from a position on and follows them for ever: no consumer group, no committed offsets, whoever

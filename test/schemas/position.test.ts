@@ -8,6 +8,7 @@ import {
   encodeHeaderInto,
   formatPosition,
   headerLength,
+  mayReplace,
   parsePosition,
   recordKinds,
 } from '../../schemas/position.ts';
@@ -87,4 +88,18 @@ test('positions as text come back; other text is refused', () => {
   ]) {
     expect(() => parsePosition(text)).toThrow(RecordMalformed);
   }
+});
+
+test.each([
+  ['a higher epoch', [3, 9n, 1n], [3, 8n, 99n], true],
+  ['a lower epoch', [3, 8n, 99n], [3, 9n, 1n], false],
+  ['a lower seq', [3, 9n, 1n], [3, 9n, 2n], false],
+  ['the same position: said again', [3, 9n, 1n], [3, 9n, 1n], true],
+  ['another slot: no order', [4, 8n, 1n], [3, 9n, 1n], true],
+  ['no position', null, [3, 9n, 1n], true],
+  ['in place of no position', [3, 9n, 1n], null, true],
+] as const)('a record of a compacted topic with %s', (_what, candidate, present, replaces) => {
+  const position = (parts: readonly [number, bigint, bigint] | null) =>
+    parts === null ? null : { slot: parts[0], epoch: parts[1], seq: parts[2] };
+  expect(mayReplace(position(candidate), position(present))).toBe(replaces);
 });
