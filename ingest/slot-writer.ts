@@ -1,5 +1,7 @@
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
+import { type NumberedRecord } from '../core/kafka/fenced-writer.ts';
+import { type WriterRecord } from '../core/kafka/slot-host.ts';
 import { encodeHeader, type RecordKind } from '../schemas/position.ts';
 import { emptyMarker, type Marker, markerCodec } from '../schemas/marker.ts';
 import { type DeviceStatus, deviceStatusCodec } from '../schemas/status.ts';
@@ -38,27 +40,8 @@ export interface SlotLog {
   readonly lastSeq: bigint;
   readonly unackedBytes: number;
   appendNumbered(topic: string, record: NumberedRecord, listener?: AckListener): Ticket;
-  append(
-    topic: string,
-    partition: number,
-    records: readonly {
-      readonly key: Buffer;
-      readonly value: Buffer | null;
-      readonly header: Buffer | null;
-      readonly timestampMs: number;
-    }[],
-    listener?: AckListener,
-  ): Ticket;
+  append(topic: string, partition: number, records: readonly WriterRecord[], listener?: AckListener): Ticket;
   flushed(): Promise<void>;
-}
-
-export interface NumberedRecord {
-  readonly key: Buffer;
-  readonly prefix: Buffer;
-  readonly value: Buffer;
-  readonly kind: RecordKind;
-  readonly rpc: number;
-  readonly receivedAtNs: bigint;
 }
 
 /** Topics, frame prefixes and identity: the same for every slot of a process. */

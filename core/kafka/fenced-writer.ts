@@ -18,6 +18,7 @@ import {
 import { type ProduceDispatcher } from './produce-dispatcher.ts';
 import { type ProducerIdSource } from './producer-id.ts';
 import { type DecodedRecord } from './record-batch.ts';
+import { type WriterRecord } from './slot-host.ts';
 
 export { type AckListener, type Ticket } from './fenced-partition.ts';
 
@@ -44,14 +45,6 @@ export interface NumberedRecord {
   readonly kind: RecordKind;
   readonly rpc: number;
   readonly receivedAtNs: bigint;
-}
-
-export interface GivenRecord {
-  readonly key: Buffer;
-  readonly value: Buffer | null;
-  /** The 30-byte `hf`, or null for none. */
-  readonly header: Buffer | null;
-  readonly timestampMs: number;
 }
 
 /** A numbered record that the broker refuses by itself, most likely too large for the topic. */
@@ -160,7 +153,7 @@ export class FencedWriter {
   }
 
   /** Records with their headers as given; those of one call share a batch. Throws as `appendNumbered` does. */
-  append(topic: string, partition: number, records: readonly GivenRecord[], listener?: AckListener): Ticket {
+  append(topic: string, partition: number, records: readonly WriterRecord[], listener?: AckListener): Ticket {
     this.#failIfEnded();
     return this.#partition(topic, partition, false).append(
       records.map((record) => ({ ...record, prefix: null })),

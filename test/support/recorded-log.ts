@@ -1,13 +1,9 @@
 import { type Marker, markerCodec } from '../../schemas/marker.ts';
 import { decodeHeader, type RecordKind } from '../../schemas/position.ts';
 import { type DeviceStatus, deviceStatusCodec } from '../../schemas/status.ts';
-import {
-  type AckListener,
-  type NumberedRecord,
-  type SlotLog,
-  type SlotWriterContext,
-} from '../../ingest/slot-writer.ts';
+import { type AckListener, type SlotLog, type SlotWriterContext } from '../../ingest/slot-writer.ts';
 import { deferred } from '../../core/deferred.ts';
+import { type NumberedRecord } from '../../core/kafka/fenced-writer.ts';
 import { systemClock } from '../../core/clock.ts';
 import { eventually } from './eventually.ts';
 

@@ -3,6 +3,7 @@ import { type HoldfastError } from '../../../core/errors.ts';
 import { KafkaError } from '../../../core/kafka/errors.ts';
 import { FencedPartition, type PartitionOwner } from '../../../core/kafka/fenced-partition.ts';
 import {
+  noProduceCounters,
   type ProduceBatch,
   type ProduceCounters,
   type ProduceDispatcher,
@@ -10,17 +11,7 @@ import {
 import { decodeBatches, decodeRecords } from '../../../core/kafka/record-batch.ts';
 
 /** The answer table, with the broker's answers spoken by the test; the real broker's are in test/integration. */
-const counters: ProduceCounters = {
-  requests: 0,
-  batches: 0,
-  bytes: 0,
-  ackedRecords: 0,
-  ackedBatches: 0,
-  retriedBatches: 0,
-  reinits: 0,
-  fenced: 0,
-  givenUpRecords: 0,
-};
+const counters: ProduceCounters = { ...noProduceCounters };
 
 interface Sent {
   readonly batch: ProduceBatch;

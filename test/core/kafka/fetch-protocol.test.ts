@@ -1,14 +1,10 @@
+import kafkajsFetch from 'kafkajs/src/protocol/requests/fetch/v11/request.js';
 import { decodeFetch, encodeFetch, type FetchTarget } from '../../../core/kafka/fetch-protocol.ts';
 import { RequestBody } from '../../../core/kafka/request-body.ts';
 
-/** kafkajs' own encoder, an independent spelling of the same request. */
-// eslint-disable-next-line @typescript-eslint/no-require-imports
-const kafkajsFetch = require('kafkajs/src/protocol/requests/fetch/v11/request') as (options: object) => {
-  encode(): Promise<{ buffer: Buffer }>;
-};
-
 const limits = { maxWaitMs: 500, maxBytes: 4_194_304, partitionMaxBytes: 1_048_576 };
 
+/** By kafkajs' own encoder, an independent spelling of the same request. */
 async function reference(topics: { topic: string; partitions: { partition: number; fetchOffset: string }[] }[]) {
   const request = kafkajsFetch({
     replicaId: -1,

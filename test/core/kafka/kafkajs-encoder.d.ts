@@ -1,4 +1,4 @@
-/** kafkajs' own encoder, the other side of the comparison in record-batch.test.ts. */
+/** kafkajs' own encoder, the other side of the comparisons in record-batch.test.ts and fetch-protocol.test.ts. */
 declare module 'kafkajs/src/protocol/recordBatch/v0/index.js' {
   export function RecordBatch(options: {
     firstOffset: number;
@@ -20,4 +20,8 @@ declare module 'kafkajs/src/protocol/recordBatch/record/v0/index.js' {
     value: Buffer | null;
     headers: Record<string, Buffer>;
   }): object;
+}
+
+declare module 'kafkajs/src/protocol/requests/fetch/v11/request.js' {
+  export default function encodeFetchRequest(options: object): { encode(): Promise<{ readonly buffer: Buffer }> };
 }
