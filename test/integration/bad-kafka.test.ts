@@ -9,18 +9,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { EmbeddedKafka } from '../../cli/embedded-kafka.ts';
-import { kafkaJars } from '../../cli/kafka-jars.ts';
 import { systemClock } from '../../core/clock.ts';
 import { KafkaConnection } from '../../core/kafka/connection.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { markerCodec } from '../../schemas/marker.ts';
 import { eventually } from '../support/eventually.ts';
 import { testKafka } from '../support/kafka.ts';
-import { repositoryRoot } from '../support/repository-root.ts';
 import { Stack } from '../support/stack.ts';
-import { stateDifferences } from '../support/state-audit.ts';
+import { stateEqualsTruth } from '../support/state-audit.ts';
 import { TelemetryAudit } from '../support/telemetry-audit.ts';
-import { testCacheDir } from '../support/test-cache.ts';
+import { testJars } from '../support/test-cache.ts';
 
 const slots = 2;
 const devices = 3;
@@ -42,11 +40,7 @@ const fill = async (file: string): Promise<void> => {
 
 const stateIsTrue = async (stack: Stack): Promise<void> => {
   await stack.simulatorCall('POST', '/pause');
-  await eventually('state equals the truth', 30_000, async () => {
-    const { differences } = await stateDifferences(stack, 'query-api-1');
-    if (differences.length > 0) throw new Error(differences.slice(0, 3).join(' · '));
-    return true;
-  });
+  await stateEqualsTruth(stack, 'query-api-1', 30_000);
   await stack.simulatorCall('POST', '/resume');
 };
 
@@ -133,11 +127,7 @@ describe('a full disk at the broker', () => {
       process.stdout.write('skipped: the full disk at the broker, because mounting a tmpfs is not permitted here\n');
       return;
     }
-    const jarsDir = await kafkaJars({
-      pomFile: join(repositoryRoot, 'pom.xml'),
-      cacheDir: testCacheDir,
-      onProgress: () => undefined,
-    });
+    const jarsDir = await testJars();
     kafka = new EmbeddedKafka({ jarsDir, dataDir: join(folder, 'kafka'), nodes: 1, clock: systemClock });
     await kafka.start(signal);
     const at = { brokers: kafka.brokers, prefix: 'full.' };

@@ -15,7 +15,6 @@ import { Stack } from '../support/stack.ts';
 const devices = 6;
 const slots = 8;
 const describeKafka = hasTestKafka ? describe : describe.skip;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface DeviceAnswer {
   readonly name: string;
@@ -101,7 +100,7 @@ describeKafka('desired state', () => {
         device.changedAt,
       ]);
     }
-    await pause(1_000);
+    await systemClock.sleep(1_000);
     expect(await list()).toEqual(before);
   }, 20_000);
 
@@ -114,7 +113,7 @@ describeKafka('desired state', () => {
     ] as const) {
       expect((await put(`devices/${name}`, { ...(await show(name)), profiles: [profile] })).status).toBe(200);
     }
-    await pause(500); // a label or a profile of the same content may or may not restart: not the question here
+    await systemClock.sleep(500); // a label or a profile of the same content may or may not restart: not the question here
     await stack.synced(devices);
     const before = await since();
     const startedAt = performance.now();
@@ -129,7 +128,7 @@ describeKafka('desired state', () => {
     process.stdout.write(
       `desired state: a profile reaches its devices in ${Math.round(performance.now() - startedAt)} ms\n`,
     );
-    await pause(500);
+    await systemClock.sleep(500);
     const after = await since();
     for (const name of ['sim-3', 'sim-4', 'sim-5', 'sim-6']) expect([name, after[name]]).toEqual([name, before[name]]);
   }, 40_000);
@@ -151,7 +150,7 @@ describeKafka('desired state', () => {
     expect(recorded!.changedAtNs >= beganNs && recorded!.changedAtNs <= systemClock.nowNs()).toBe(true);
     const second = await put('devices/sim-4', { ...data, labels: { site: 'muc' } }, { 'if-match': etag });
     expect([second.status, ((await second.json()) as { code: string }).code]).toEqual([412, 'PRECONDITION_FAILED']);
-    await pause(300);
+    await systemClock.sleep(300);
     expect(table.get('sim-4')).toEqual(recorded);
   }, 20_000);
 });

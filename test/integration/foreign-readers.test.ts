@@ -6,14 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { kafkaJars } from '../../cli/kafka-jars.ts';
 import { type ConsoleRecord, readWithConsole } from '../support/console-consumer.ts';
-import { eventually } from '../support/eventually.ts';
 import { hasTestKafka, testKafka } from '../support/kafka.ts';
 import { repositoryRoot } from '../support/repository-root.ts';
 import { Stack } from '../support/stack.ts';
-import { stateDifferences, truthOf } from '../support/state-audit.ts';
-import { testCacheDir } from '../support/test-cache.ts';
+import { stateEqualsTruth, truthOf } from '../support/state-audit.ts';
+import { testJars } from '../support/test-cache.ts';
 
 const devices = 4;
 const slots = 4;
@@ -105,18 +103,11 @@ const hasJava = spawnSync('java', ['-version']).status === 0;
   let jarsDir = '';
 
   beforeAll(async () => {
-    if (hasJava) {
-      const pomFile = join(repositoryRoot, 'pom.xml');
-      jarsDir = await kafkaJars({ pomFile, cacheDir: testCacheDir, onProgress: () => undefined });
-    }
+    if (hasJava) jarsDir = await testJars();
     await stack.start();
     await new Promise((resolve) => setTimeout(resolve, 2_000)); // something to read
     await stack.simulatorCall('POST', '/pause');
-    await eventually('state equals the truth', 30_000, async () => {
-      const { differences } = await stateDifferences(stack, 'query-api-1');
-      if (differences.length > 0) throw new Error(differences.slice(0, 3).join(' · '));
-      return true;
-    });
+    await stateEqualsTruth(stack, 'query-api-1', 30_000);
     const { data } = (await stack.simulatorCall('GET', '/devices')) as { data: { devices: { name: string }[] } };
     names = data.devices.map(({ name }) => name).sort();
   }, 120_000);

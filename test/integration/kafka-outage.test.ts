@@ -4,22 +4,18 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedKafka, forgetKafka } from '../../cli/embedded-kafka.ts';
-import { kafkaJars } from '../../cli/kafka-jars.ts';
 import { systemClock } from '../../core/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { repositoryRoot } from '../support/repository-root.ts';
 import { Stack } from '../support/stack.ts';
-import { stateDifferences } from '../support/state-audit.ts';
+import { stateEqualsTruth } from '../support/state-audit.ts';
 import { TelemetryAudit } from '../support/telemetry-audit.ts';
-import { testCacheDir } from '../support/test-cache.ts';
+import { testJars } from '../support/test-cache.ts';
 
 const long = process.env['TEST_LONG'] === '1';
 const stoppedMs = long ? 30_000 : 6_000;
 const devices = 10;
 const slots = 4;
 const { signal } = new AbortController();
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('Kafka goes away and comes back', () => {
   let kafka: EmbeddedKafka;
@@ -28,11 +24,7 @@ describe('Kafka goes away and comes back', () => {
   let dataDir = '';
 
   beforeAll(async () => {
-    const jarsDir = await kafkaJars({
-      pomFile: join(repositoryRoot, 'pom.xml'),
-      cacheDir: testCacheDir,
-      onProgress: () => undefined,
-    });
+    const jarsDir = await testJars();
     dataDir = await mkdtemp(join(tmpdir(), 'holdfast-outage-'));
     kafka = new EmbeddedKafka({ jarsDir, dataDir, nodes: 1, clock: systemClock });
     await kafka.start(signal);
@@ -70,7 +62,7 @@ describe('Kafka goes away and comes back', () => {
           stack.process(part).logs.some((entry) => entry['level'] === 'warn' && /kafka/i.test(String(entry['msg']))),
         ).toBe(true);
       }
-      await pause(stoppedMs);
+      await systemClock.sleep(stoppedMs);
       await kafka.startNode(1, signal);
       await eventually('every part is ready again', 60_000, async () => {
         const states = await Promise.all(['query-api-1', 'ingest-1', 'replicator-1'].map(readyz));
@@ -79,16 +71,12 @@ describe('Kafka goes away and comes back', () => {
       await stack.synced(devices, 60_000);
       await audit.readToEnd();
       audit.beginWindow();
-      await pause(2_000);
+      await systemClock.sleep(2_000);
       await audit.readToEnd();
       expect(audit.totals()).toMatchObject({ missing: 0n, repeated: 0, outOfOrder: 0 });
       expect(audit).toMatchObject({ lowerEpochs: 0, seqHoles: 0 });
       await stack.simulatorCall('POST', '/pause');
-      await eventually('state equals the truth', 30_000, async () => {
-        const { differences } = await stateDifferences(stack, 'query-api-1');
-        if (differences.length > 0) throw new Error(differences.slice(0, 3).join(' · '));
-        return true;
-      });
+      await stateEqualsTruth(stack, 'query-api-1', 30_000);
       await stack.simulatorCall('POST', '/resume');
     },
     180_000,

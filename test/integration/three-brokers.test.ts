@@ -4,7 +4,6 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedKafka, forgetKafka } from '../../cli/embedded-kafka.ts';
-import { kafkaJars } from '../../cli/kafka-jars.ts';
 import { systemClock } from '../../core/clock.ts';
 import { checkOffsetsTopic } from '../../core/kafka/offsets-topic.ts';
 import { silentLogger, type Logger } from '../../core/logger.ts';
@@ -12,8 +11,7 @@ import { decodeHeader } from '../../schemas/position.ts';
 import { groupOf, topicOf } from '../../schemas/topics.ts';
 import { numbered, seqs, Stage, textOf, until, upTo } from '../support/kafka-stage.ts';
 import { LockMember } from '../support/lock-member.ts';
-import { repositoryRoot } from '../support/repository-root.ts';
-import { testCacheDir } from '../support/test-cache.ts';
+import { testJars } from '../support/test-cache.ts';
 
 const { signal } = new AbortController();
 const slots = 2;
@@ -28,11 +26,7 @@ describe('three brokers', () => {
   let dataDir = '';
 
   beforeAll(async () => {
-    const jarsDir = await kafkaJars({
-      pomFile: join(repositoryRoot, 'pom.xml'),
-      cacheDir: testCacheDir,
-      onProgress: () => undefined,
-    });
+    const jarsDir = await testJars();
     dataDir = await mkdtemp(join(tmpdir(), 'holdfast-three-'));
     kafka = new EmbeddedKafka({ jarsDir, dataDir, nodes: 3, properties, clock: systemClock });
     await kafka.start(signal);

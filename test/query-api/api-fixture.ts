@@ -12,7 +12,7 @@ import { type Instance } from '../../schemas/instance.ts';
 import { type Position } from '../../schemas/position.ts';
 import { profileCodec, type Profile } from '../../schemas/profile.ts';
 import { type Slot, slotOf } from '../../schemas/slot.ts';
-import { type DeviceState } from '../../schemas/status.ts';
+import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
 import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 import { type ApiContext } from '../../query-api/api-context.ts';
 import { DeletedNames } from '../../query-api/deleted-names.ts';
@@ -139,6 +139,23 @@ export interface Reply {
   readonly body: { readonly [name: string]: unknown; readonly data: Record<string, unknown> };
 }
 
+export function statusOf(device: string, state: DeviceState, instance = 'ingest-1'): DeviceStatus {
+  return {
+    device,
+    state,
+    sinceNs: 1_795_246_383_702_000_001n,
+    instance,
+    address: '192.0.2.1:9339',
+    code: '',
+    detail: '',
+    retryAtNs: 0n,
+    gnmiVersion: '0.8.0',
+    encodings: [],
+    models: [],
+    gaps: 0n,
+  };
+}
+
 export async function startApi(
   overrides: Partial<ApiContext['limits']> & { writeTimeoutMs?: number; schemas?: readonly SchemaRecord[] } = {},
 ) {
@@ -248,22 +265,11 @@ export async function startApi(
     state.store.apply(slot, device, `${origin}:${path}`, { value: encodeTypedValue(value), timestampNs }, at);
     state.progress[slot]!.record(epoch, seq);
   };
-  const setStatus = (device: string, deviceState: DeviceState, instance = 'ingest-1'): void => {
-    const said = {
-      device,
-      state: deviceState,
-      sinceNs: 1_795_246_383_702_000_001n,
-      instance,
-      address: '192.0.2.1:9339',
-      code: '',
-      detail: '',
-      retryAtNs: 0n,
-      gnmiVersion: '0.8.0',
-      encodings: [],
-      models: [],
-      gaps: 0n,
-    };
-    status.set(device, { status: said, position: { slot: slotOf(device, slots), epoch, seq } });
+  const setStatus = (device: string, deviceState: DeviceState, instance?: string): void => {
+    status.set(device, {
+      status: statusOf(device, deviceState, instance),
+      position: { slot: slotOf(device, slots), epoch, seq },
+    });
   };
   return { server, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
 }

@@ -1,23 +1,11 @@
 import { expect, test } from '@jest/globals';
 import { framePrefix } from '../../schemas/frame.ts';
 import { encodeHeader, RecordMalformed } from '../../schemas/position.ts';
-import { type DeviceStatus, deviceStatusCodec } from '../../schemas/status.ts';
+import { deviceStatusCodec } from '../../schemas/status.ts';
 import { decodeStatusRow, newerStatusRow } from '../../query-api/status-row.ts';
+import { statusOf } from './api-fixture.ts';
 
-const status: DeviceStatus = {
-  device: 'leaf-1',
-  state: 'synced',
-  sinceNs: 5n,
-  instance: 'ingest-1',
-  address: '192.0.2.1:9339',
-  code: '',
-  detail: '',
-  retryAtNs: 0n,
-  gnmiVersion: '0.8.0',
-  encodings: [],
-  models: [],
-  gaps: 0n,
-};
+const status = statusOf('leaf-1', 'synced');
 const record = (epoch: bigint, seq: bigint) => ({
   offset: 0n,
   timestampMs: 0,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { status } from '@grpc/grpc-js';
+import { systemClock } from '../../core/clock.ts';
 import { gnmi, type SubscribeRequest } from '../../schemas/gnmi.ts';
 import { type Init } from '../../schemas/message-codec.ts';
 import { decodeTypedValue } from '../../schemas/value.ts';
@@ -17,8 +18,6 @@ const onSample = (interval: bigint, more: object = {}): object => ({
   ...more,
 });
 const ms = (count: number): bigint => BigInt(count) * 1_000_000n;
-const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, forMs));
-
 let fleet: Fleet;
 let device: SimulatedDevice;
 let client: GnmiClient;
@@ -166,7 +165,7 @@ test.each([
 ])('an interval of %s waits instead of firing at once (M10)', async (_, interval) => {
   const subscriber = client.subscribe(streamOf([counters], {}, onSample(interval)));
   await subscriber.synced();
-  await pause(60);
+  await systemClock.sleep(60);
   expect(times(subscriber, octets)).toBe(1);
 });
 

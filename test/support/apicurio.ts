@@ -1,10 +1,10 @@
 import { execFile, type ChildProcess, spawn } from 'node:child_process';
 import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { javaProblem } from '../../cli/kafka-jars.ts';
 import { messageOf } from '../../core/errors.ts';
+import { freePort } from './free-port.ts';
 import { testCacheDir } from './test-cache.ts';
 
 /**
@@ -90,14 +90,6 @@ async function answers(url: string): Promise<boolean> {
   const response = await fetch(url, { headers: { connection: 'close' } }).catch(() => null);
   await response?.arrayBuffer();
   return response?.status === 200;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function exists(path: string): Promise<boolean> {

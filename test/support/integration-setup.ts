@@ -2,10 +2,9 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedKafka } from '../../cli/embedded-kafka.ts';
-import { javaProblem, kafkaJars } from '../../cli/kafka-jars.ts';
+import { javaProblem } from '../../cli/kafka-jars.ts';
 import { systemClock } from '../../core/clock.ts';
-import { repositoryRoot } from './repository-root.ts';
-import { testCacheDir } from './test-cache.ts';
+import { testJars } from './test-cache.ts';
 
 /** One real Kafka for the whole integration run, unless TEST_KAFKA_BROKERS names one. */
 export default async function setUp(): Promise<void> {
@@ -16,11 +15,7 @@ export default async function setUp(): Promise<void> {
     console.log(`integration tests are skipped: ${problem}`);
     return;
   }
-  const jarsDir = await kafkaJars({
-    pomFile: join(repositoryRoot, 'pom.xml'),
-    cacheDir: testCacheDir,
-    onProgress: (line) => console.log(line),
-  });
+  const jarsDir = await testJars((line) => console.log(line));
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-kafka-'));
   const kafka = new EmbeddedKafka({ jarsDir, dataDir, nodes: 1, clock: systemClock });
   await kafka.start(new AbortController().signal);

@@ -1,11 +1,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { ApiClient } from '../../cli/api-client.ts';
-import { listen } from '../../core/listen-address.ts';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 import { HoldfastProcess } from './holdfast-process.ts';
 import { type TestKafka } from './kafka.ts';
 
@@ -162,14 +161,6 @@ export class Stack {
     await Promise.all([...this.processes.values()].map((one) => one.stop()));
     await rm(this.#dir, { recursive: true, force: true });
   }
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server, { host: '127.0.0.1', port: 0 });
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export function flags(settings: Readonly<Record<string, string>>): string[] {

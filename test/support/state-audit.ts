@@ -1,3 +1,4 @@
+import { eventually } from './eventually.ts';
 import { type Stack } from './stack.ts';
 
 /**
@@ -21,7 +22,7 @@ interface Leaf {
   readonly ageMs: number;
 }
 
-export async function stateDifferences(stack: Stack, instanceId: string): Promise<StateComparison> {
+async function stateDifferences(stack: Stack, instanceId: string): Promise<StateComparison> {
   const { devices } = dataOf(await stack.simulatorCall('GET', '/devices')) as { devices: { name: string }[] };
   const differences: string[] = [];
   let leaves = 0;
@@ -42,6 +43,16 @@ export async function stateDifferences(stack: Stack, instanceId: string): Promis
     for (const path of said.keys()) if (!truth.has(path)) differences.push(`${name} ${path}: should be gone`);
   }
   return { devices: devices.length, leaves, differences };
+}
+
+/** Waits until every leaf that `instanceId` answers equals the truth; fails with the first differences. */
+export function stateEqualsTruth(stack: Stack, instanceId: string, withinMs: number): Promise<StateComparison> {
+  return eventually(`state at ${instanceId} equals the truth`, withinMs, async () => {
+    const found = await stateDifferences(stack, instanceId);
+    const { differences } = found;
+    if (differences.length > 0) throw new Error(`${differences.length} differ: ${differences.slice(0, 3).join(' · ')}`);
+    return found;
+  });
 }
 
 /** Values and times of one simulated device by canonical path with origin. */
