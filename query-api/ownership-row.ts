@@ -1,7 +1,8 @@
 /**
- * One row of the topic `ownership`. Readers keep the highest plan version, and per slot the highest epoch and within an
- * epoch released over held: in the log the last write wins, and after compaction that may be a zombie's.
+ * One row of the topic `ownership`. Readers keep the highest plan version, and per slot what the lock keeps
+ * (core/kafka/ownership-view.ts): in the log the last write wins, and after compaction that may be a zombie's.
  */
+import { compareOwnership } from '../core/kafka/ownership-view.ts';
 import {
   type Placement,
   placementCodec,
@@ -40,11 +41,5 @@ export function decodeOwnershipRow(key: string, message: Buffer): OwnershipRow {
 export function newerOwnershipRow(candidate: OwnershipRow, current: OwnershipRow): boolean {
   if (candidate.kind === 'plan' && current.kind === 'plan') return candidate.plan.version >= current.plan.version;
   if (candidate.kind !== 'slot' || current.kind !== 'slot') return true;
-  const [a, b] = [candidate.slot, current.slot];
-  if (a.epoch !== b.epoch) return a.epoch > b.epoch;
-  return !(isReleased(b) && !isReleased(a));
-}
-
-export function isReleased(slot: SlotOwnership): boolean {
-  return slot.state === 'released';
+  return compareOwnership(candidate.slot, current.slot) >= 0;
 }

@@ -48,8 +48,8 @@ export class OwnershipView {
   }
 }
 
-/** Positive when `a` outranks `b` (OV1). */
-function compareOwnership(a: SlotOwnership, b: SlotOwnership): number {
+/** Positive when `a` outranks `b`, 0 when they say the same (OV1). */
+export function compareOwnership(a: SlotOwnership, b: SlotOwnership): number {
   if (a.epoch !== b.epoch) return a.epoch > b.epoch ? 1 : -1;
   return Number(a.state === 'released') - Number(b.state === 'released');
 }
