@@ -72,6 +72,8 @@ const cases: [string, Said[], Record<string, string>][] = [
   ['A4 deletes in an atomic message are plain ones', [{ at: 1, updates: [['/a/b', 1], ['/a/c', 1]] }, { at: 2, prefix: '/a', deletes: ['/b'], atomic: true }], { '/a/c': '1@1' }],
   ['A5 deleting one leaf of a group deletes the group', [{ at: 1, prefix: '/a', updates: [['/b', 1], ['/c', 1]], atomic: true }, { at: 2, deletes: ['/a/b'] }], {}],
   ['A5 not once the guarantee is void', [{ at: 1, prefix: '/a', updates: [['/b', 1], ['/c', 1]], atomic: true }, { at: 2, updates: [['/a/d', 1]] }, { at: 3, deletes: ['/a/b'] }], { '/a/c': '1@1', '/a/d': '1@2' }],
+  ['A5 D4 deletes of one message are a set: one of a leaf in what is replaced deletes the group', [{ at: 1, prefix: '/a', updates: [['/d', 1], ['/b/x', 0]], atomic: true }, { at: 2, updates: [['/a/b', 1]], deletes: ['/a/b', '/a/b/x'] }], { '/a/b': '1@2' }],
+  ['A5 D4 … in either order', [{ at: 1, prefix: '/a', updates: [['/d', 1], ['/b/x', 0]], atomic: true }, { at: 2, updates: [['/a/b', 1]], deletes: ['/a/b/x', '/a/b'] }], { '/a/b': '1@2' }],
   ['A6 on a parent it clears all below', [{ at: 1, prefix: '/a/x', updates: [['/b', 1]], atomic: true }, { at: 2, prefix: '/a', updates: [['/c', 1]], atomic: true }], { '/a/c': '1@2' }],
   ['A6 on a child it replaces the child', [{ at: 1, prefix: '/a', updates: [['/x/b', 1], ['/c', 1]], atomic: true }, { at: 2, prefix: '/a/x', updates: [['/d', 1]], atomic: true }], { '/a/c': '1@1', '/a/x/d': '1@2' }],
   ['A7 a late atomic message clears nothing newer', [{ at: 3, updates: [['/a/b', 1]] }, { at: 2, prefix: '/a', updates: [['/c', 1]], atomic: true }], { '/a/b': '1@3', '/a/c': '1@2' }],

@@ -51,7 +51,7 @@ class ModelDevice {
       if (value !== null) updates.set(key, { ...place, value: value.toString('hex') });
     }
     const deletes = notification.deletes.map((path) => joinPath(prefix, path)).filter(({ elems }) => elems.length > 0); // D8
-    for (const place of deletes) this.delete(place, timeNs, updates);
+    for (const key of deletes.flatMap((place) => this.deletedBy(place, timeNs, updates))) this.leaves.delete(key);
     const root = atomic && prefix !== null && prefix.elems.length > 0 ? prefix : null;
     const spoken = notification.updates.find(({ value }) => value !== null);
     const first = spoken === undefined ? undefined : joinPath(prefix, spoken.path);
@@ -76,16 +76,15 @@ class ModelDevice {
     }
   }
 
-  delete(place: Place, timeNs: bigint, updates: ReadonlyMap<string, Place>): void {
+  /** The deletes of one notification are a set: each is judged by the leaves as they were before the first. */
+  deletedBy(place: Place, timeNs: bigint, updates: ReadonlyMap<string, Place>): string[] {
     this.deletes.push({ place, timeNs });
     const isReplace = [...updates.values()].some((update) => isWithin(place, update));
     const hit = [...this.leaves].filter(([, leaf]) => isWithin(place, leaf));
-    for (const [key, leaf] of hit) {
-      if (leaf.timeNs > timeNs || (leaf.timeNs === timeNs && !isReplace)) continue; // D4, D6
-      const group = isReplace ? [] : this.group(leaf);
-      if (!updates.has(key)) this.leaves.delete(key);
-      for (const member of group) if (!updates.has(member)) this.leaves.delete(member); // A5
-    }
+    return hit
+      .filter(([, leaf]) => leaf.timeNs < timeNs || (leaf.timeNs === timeNs && isReplace)) // D4, D6
+      .flatMap(([key, leaf]) => [key, ...(isReplace ? [] : this.group(leaf))]) // A5
+      .filter((key) => !updates.has(key));
   }
 
   group({ origin, atomicRoot, timeNs }: ModelLeaf): string[] {
