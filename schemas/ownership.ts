@@ -62,6 +62,8 @@ export interface Plan {
   readonly generation: number;
   readonly members: readonly Member[];
   readonly slots: readonly PlanSlot[];
+  /** Number of the member that made it (O1). */
+  readonly leader: number;
 }
 
 export interface Placement {
@@ -69,6 +71,8 @@ export interface Placement {
   readonly drain: boolean;
   readonly changedBy: string;
   readonly changedAtNs: bigint;
+  /** Of a drain: the run of the instance that is meant, so that its successor is not; empty: every run. */
+  readonly incarnation: string;
 }
 
 const memberType: MessageType<Member> = messageType<Member>({
@@ -104,6 +108,7 @@ const planType: MessageType<Plan> = messageType<Plan>({
   generation: int32(2),
   members: list(3, memberType),
   slots: list(4, planSlotType),
+  leader: uint32(5),
 });
 
 const placementType: MessageType<Placement> = messageType<Placement>({
@@ -111,6 +116,7 @@ const placementType: MessageType<Placement> = messageType<Placement>({
   drain: flag(2),
   changedBy: text(3),
   changedAtNs: int64(4),
+  incarnation: text(5),
 });
 
 export const slotOwnershipCodec: RecordCodec<SlotOwnership> = recordCodec(

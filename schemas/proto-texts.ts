@@ -516,6 +516,8 @@ message Placement {
   bool drain = 2;
   string changed_by = 3;
   int64 changed_at_ns = 4;
+  // Of a drain: the run of the instance that is meant; a later run is not. Empty: every run.
+  string incarnation = 5;
 }
 `,
   'holdfast/v1/plan.proto': `syntax = "proto3";
@@ -532,6 +534,8 @@ message Plan {
   repeated Member members = 3;
   // The n-th entry is slot n.
   repeated PlanSlot slots = 4;
+  // Who made it: number of a member; 0 in plans of versions that did not say.
+  uint32 leader = 5;
 }
 
 message PlanSlot {

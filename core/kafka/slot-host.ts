@@ -55,3 +55,22 @@ export interface SlotHost<W extends SlotWriter> {
   /** Lease or membership lost: destroy sockets before returning, discard; resolves when the last one is gone. */
   drop(slot: Slot): Promise<void>;
 }
+
+/**
+ * What ingest and replicator do for slots they may have to take over. A slot is *warm* here when taking it would cost
+ * no more than the lock's own steps: records at hand, connections prepared.
+ */
+export interface Standby {
+  /** The slots this worker stands by for, whenever the plan changes them; what was prepared for others is let go. */
+  prepare(slots: ReadonlySet<Slot>): void;
+  isWarm(slot: Slot): boolean;
+  /** What holding the slot costs, in any unit that the members share; at least 1. Of a slot held here. */
+  weightOf(slot: Slot): number;
+}
+
+/** Nothing has to be prepared, and every slot costs the same. */
+export const alwaysWarm: Standby = {
+  prepare: () => undefined,
+  isWarm: () => true,
+  weightOf: () => 1,
+};

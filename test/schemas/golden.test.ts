@@ -61,6 +61,11 @@ test('every record type has an example of its first version', () => {
 test.each(goldens)('$file is read as it was meant, and written as it was', ({ file, golden }) => {
   expect(file).toBe(`${golden.message}.${golden.version}.json`);
   const { plain: value, again } = checks[golden.message](golden.hex);
-  expect(value).toEqual(golden.value);
+  const isNewest = !goldens.some(
+    (other) => other.golden.message === golden.message && other.golden.version > golden.version,
+  );
+  // An older form reads with the defaults of the fields that came later.
+  if (isNewest) expect(value).toEqual(golden.value);
+  else expect(value).toMatchObject(golden.value as object);
   expect(again).toBe(golden.hex);
 });

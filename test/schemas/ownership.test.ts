@@ -43,11 +43,18 @@ test('plans are what the .proto file says', () => {
     generation: fc.integer(),
     members: fc.array(member, { maxLength: 3 }),
     slots: fc.array(slot, { maxLength: 5 }),
+    leader: uint32,
   });
   checkRecord(planCodec, plan);
 });
 
 test('placements are what the .proto file says', () => {
-  const placement = fc.record({ instance: anyText, drain: fc.boolean(), changedBy: anyText, changedAtNs: int64 });
+  const placement = fc.record({
+    instance: anyText,
+    drain: fc.boolean(),
+    changedBy: anyText,
+    changedAtNs: int64,
+    incarnation: anyText,
+  });
   checkRecord(placementCodec, placement);
 });
