@@ -1,4 +1,5 @@
-// Two projects: `unit` needs nothing but Node; `integration` starts a real Kafka (test/support/kafka.ts).
+// Three projects: `unit` needs nothing but Node; `simulation` runs the lock under virtual time in processes of its own, and
+// wants the machine for itself; `integration` starts a real Kafka (test/support/kafka.ts).
 const common = {
   testEnvironment: '<rootDir>/test/support/leak-environment.cjs',
   transform: {
@@ -20,7 +21,12 @@ module.exports = {
       ...common,
       displayName: 'unit',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['<rootDir>/test/integration/', '<rootDir>/node_modules/'],
+      testPathIgnorePatterns: ['<rootDir>/test/integration/', '<rootDir>/test/simulation/', '<rootDir>/node_modules/'],
+    },
+    {
+      ...common,
+      displayName: 'simulation',
+      testMatch: ['<rootDir>/test/simulation/**/*.test.ts'],
     },
     {
       ...common,

@@ -69,6 +69,7 @@ const writer = new StateWriter({
       return { acked: done };
     },
     start: () => done,
+    progress: () => ({ unacked: false, ackedBatches: 0 }),
     stop: () => 0,
   },
   leafPrefix: framePrefix(2),

@@ -1,6 +1,7 @@
 import { groupOf, topicOf, transactionalIdOf } from '../schemas/topics.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type Readiness } from '../core/admin-server.ts';
+import { advertisedHost } from '../core/advertised-host.ts';
 import { type Clock } from '../core/clock.ts';
 import { type HoldfastError } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
@@ -14,7 +15,8 @@ import { ProduceDispatcher } from '../core/kafka/produce-dispatcher.ts';
 import { type Producer } from '../core/kafka/producer.ts';
 import { ProducerIds } from '../core/kafka/producer-id.ts';
 import { type SchemaIds } from '../core/kafka/registry.ts';
-import { type WriterHooks } from '../core/kafka/slot-host.ts';
+import { alwaysWarm, type WriterHooks } from '../core/kafka/slot-host.ts';
+import { TcpPeers } from '../core/kafka/tcp-peers.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { type Metrics } from '../core/metrics.ts';
@@ -129,6 +131,15 @@ export class StateKeeping implements Component {
       zone: settings.zone ?? '',
       timers,
       host,
+      peers: new TcpPeers({
+        listen: settings.peerListen,
+        advertisedHost: advertisedHost(settings),
+        incarnation,
+        clock,
+        random,
+        logger,
+      }),
+      standby: alwaysWarm,
       createWriter: (slot, epoch, hooks) => this.#makeWriter(slot, epoch, hooks, dispatcher, producerIds),
       producer,
       schemas,
@@ -147,15 +158,7 @@ export class StateKeeping implements Component {
       now: () => ({ http: http(), gnmi: '', draining: member.state === 'leaving', slots: host.progress() }),
     });
     // The reporter first: a second process with our id must not come as far as the group.
-    const ids: Component = {
-      name: 'producer ids',
-      start: () => Promise.resolve(),
-      stop: () => {
-        producerIds.destroy();
-        return Promise.resolve();
-      },
-    };
-    const components = [facts, dispatcher, ids, state, telemetry, reporter, host, member];
+    const components = [facts, dispatcher, idsComponent(producerIds), state, telemetry, reporter, host, member];
     return { components, host, member, dispatcher, telemetry };
   }
 
@@ -214,4 +217,15 @@ export class StateKeeping implements Component {
       logger,
     });
   }
+}
+
+function idsComponent(producerIds: ProducerIds): Component {
+  return {
+    name: 'producer ids',
+    start: () => Promise.resolve(),
+    stop: () => {
+      producerIds.destroy();
+      return Promise.resolve();
+    },
+  };
 }

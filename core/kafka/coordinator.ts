@@ -29,17 +29,24 @@ export interface MemberRef {
   readonly generation: number;
 }
 
+/** What a member says of itself, in one form that it speaks. */
+export interface JoinProtocol {
+  readonly name: string;
+  readonly report: Buffer;
+}
+
 export interface JoinOrder {
   /** '' for a new member. */
   readonly memberId: string;
-  readonly report: Buffer;
+  /** Preferred form first; the coordinator picks one that every member knows, and refuses who shares none. */
+  readonly protocols: readonly JoinProtocol[];
   /** Told of the id as soon as the coordinator gives one: a lost join is repeated with it. */
   readonly onMemberId: (memberId: string) => void;
 }
 
 export interface Joined extends MemberRef {
   readonly leader: boolean;
-  /** Of the leader's answer only. */
+  /** Of the leader's answer only; reports in the form that was picked. */
   readonly members: readonly { readonly memberId: string; readonly report: Buffer }[];
 }
 

@@ -113,6 +113,7 @@ export class FencedPartition implements ProduceSource {
   #rewriting = false;
   #restMs = 0;
   #unackedBytes = 0;
+  #ackedBatches = 0;
   #last: Promise<void> = Promise.resolve();
   /** The dispatcher has been told, and has not asked yet. */
   #announced = false;
@@ -128,6 +129,10 @@ export class FencedPartition implements ProduceSource {
   /** Bytes of records accepted and not acked. */
   get unackedBytes(): number {
     return this.#unackedBytes;
+  }
+
+  get ackedBatches(): number {
+    return this.#ackedBatches;
   }
 
   get isQuiet(): boolean {
@@ -273,6 +278,7 @@ export class FencedPartition implements ProduceSource {
     this.#fast.reset();
     this.#slow.reset();
     this.#counters.ackedBatches += 1;
+    this.#ackedBatches += 1;
     this.#counters.ackedRecords += batch.recordCount;
     this.#options.owner.ackedSome();
     this.#finish(batch.stake);

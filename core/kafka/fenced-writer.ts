@@ -139,6 +139,12 @@ export class FencedWriter {
     return bytes;
   }
 
+  progress(): { readonly unacked: boolean; readonly ackedBatches: number } {
+    let ackedBatches = 0;
+    for (const { partition } of this.#partitions.values()) ackedBatches += partition.ackedBatches;
+    return { unacked: this.unackedBytes > 0, ackedBatches };
+  }
+
   /** A record under the next position, into the slot's partition. Throws `LEASE_LOST` or `FENCED` once the slot is lost. */
   appendNumbered(topic: string, record: NumberedRecord, listener?: AckListener): Ticket {
     this.#failIfEnded();

@@ -12,7 +12,8 @@ import { type LockTimers } from './lock-timers.ts';
 import { LockWorker } from './lock-worker.ts';
 import { KafkaLogEnds } from './log-ends.ts';
 import { KafkaOwnershipLog, type OwnershipProducer } from './ownership-log.ts';
-import { type SlotHost, type SlotWriter, type WriterHooks } from './slot-host.ts';
+import { type Peers } from './peers.ts';
+import { type SlotHost, type SlotWriter, type Standby, type WriterHooks } from './slot-host.ts';
 import { type SchemaIds } from './schema-ids.ts';
 
 /**
@@ -22,7 +23,8 @@ import { type SchemaIds } from './schema-ids.ts';
  *   ownership-log.ts                                    releases and plans, read by everybody
  *   lock-worker.ts  worker-state.ts  lease.ts           the membership and how long it may be trusted
  *   slot-driver.ts  slot-state.ts  start-rule.ts        what becomes of each slot
- *   plan.ts  held-report.ts  claim.ts                   what members tell each other
+ *   leadership.ts  plan.ts  held-report.ts  claim.ts    what members tell each other
+ *   peers.ts (port) ← tcp-peers.ts                      who is gone, and hurry
  */
 export interface GroupMemberOptions<W extends SlotWriter> {
   readonly groupId: string;
@@ -36,6 +38,8 @@ export interface GroupMemberOptions<W extends SlotWriter> {
   readonly timers: LockTimers;
   readonly kafka: KafkaOptions;
   readonly host: SlotHost<W>;
+  readonly peers: Peers;
+  readonly standby: Standby;
   /** A writer for a claimed slot, not started. It asks `leaseLive` before every produce. */
   readonly createWriter: (slot: Slot, epoch: bigint, hooks: WriterHooks) => W;
   readonly producer: OwnershipProducer;
@@ -61,7 +65,7 @@ export class GroupMember<W extends SlotWriter> implements Component {
     const self: Omit<Member, 'memberId'> = {
       instance: options.instanceId,
       incarnation: options.incarnation,
-      peer: '',
+      peer: '', // the listener's, once there is one
       zone: options.zone,
     };
     this.#worker = new LockWorker({
@@ -81,6 +85,8 @@ export class GroupMember<W extends SlotWriter> implements Component {
       }),
       slots: options.slots,
       host: options.host,
+      peers: options.peers,
+      standby: options.standby,
       createWriter: options.createWriter,
       timers,
       self,
@@ -110,6 +116,11 @@ export class GroupMember<W extends SlotWriter> implements Component {
   /** May this worker publish now? A comparison of two numbers. */
   leaseLive(): boolean {
     return this.#worker.leaseLive();
+  }
+
+  /** Slots became warm here. */
+  warmed(): void {
+    this.#worker.warmed();
   }
 
   /** Slots that are active here. */

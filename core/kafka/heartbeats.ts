@@ -29,6 +29,7 @@ export class Heartbeats {
   readonly #options: HeartbeatsOptions;
   readonly #stop = new AbortController();
   readonly #busy = new Set<Beat>();
+  readonly #again = new Set<Beat>();
   #timer: Timer | undefined;
 
   constructor(options: HeartbeatsOptions) {
@@ -36,13 +37,13 @@ export class Heartbeats {
   }
 
   start(): void {
-    this.#timer = this.#options.clock.every(this.#options.timers.heartbeatMs, () => this.now());
+    this.#timer = this.#options.clock.every(this.#options.timers.heartbeatMs, () => this.#onPeriod());
   }
 
-  /** Beats at once, unless a beat is under way. */
+  /** Beats at once, or once more when the beat that is under way is answered: it may be older than what is asked for. */
   now(): void {
-    this.#start('heartbeat');
-    this.#start('probe');
+    this.#start('heartbeat', true);
+    this.#start('probe', true);
   }
 
   stop(): void {
@@ -50,12 +51,23 @@ export class Heartbeats {
     this.#stop.abort(new Error('the member stopped'));
   }
 
-  #start(beat: Beat): void {
-    if (this.#busy.has(beat)) return;
+  #onPeriod(): void {
+    this.#start('heartbeat', false);
+    this.#start('probe', false);
+  }
+
+  #start(beat: Beat, urgent: boolean): void {
+    if (this.#busy.has(beat)) {
+      if (urgent) this.#again.add(beat);
+      return;
+    }
     this.#busy.add(beat);
     void this.#run(beat)
       .catch(() => undefined) // only the end of the back-off's sleep rejects
-      .finally(() => this.#busy.delete(beat));
+      .finally(() => {
+        this.#busy.delete(beat);
+        if (this.#again.delete(beat) && !this.#stop.signal.aborted) this.#start(beat, false);
+      });
   }
 
   async #run(beat: Beat): Promise<void> {

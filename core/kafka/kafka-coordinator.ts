@@ -40,8 +40,6 @@ interface LaneState {
   avoidNodeId: number | undefined;
 }
 
-const protocolName = 'holdfast-1';
-
 export class KafkaCoordinator implements Coordinator {
   readonly #options: KafkaCoordinatorOptions;
   readonly #lanes: Readonly<Record<Lane, LaneState>>;
@@ -77,7 +75,10 @@ export class KafkaCoordinator implements Coordinator {
         memberId: order.memberId,
         sessionTimeoutMs: timers.sessionTimeoutMs,
         rebalanceTimeoutMs: timers.rebalanceTimeoutMs,
-        protocols: [{ name: protocolName, metadata: encodeSubscription(slotTopic, order.report) }],
+        protocols: order.protocols.map(({ name, report }) => ({
+          name,
+          metadata: encodeSubscription(slotTopic, report),
+        })),
         onMemberId: order.onMemberId,
       });
       return {

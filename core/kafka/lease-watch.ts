@@ -12,13 +12,14 @@ export interface LeaseWatchOptions {
   /** The lease of this moment; null: there is none. */
   readonly lease: () => Lease | null;
   readonly onEnd: () => void;
-  readonly onStall: (nowMs: number) => void;
+  readonly onStall: (nowMs: number, lostMs: number) => void;
 }
 
 export class LeaseWatch {
   readonly #options: LeaseWatchOptions;
   #publishUntilMs = Number.NEGATIVE_INFINITY;
   #end: Timer | undefined;
+  #endAtMs = 0;
   #last = { monotonicMs: 0, wallMs: 0 };
 
   constructor(options: LeaseWatchOptions) {
@@ -46,8 +47,12 @@ export class LeaseWatch {
       this.#end?.cancel();
       this.#end = undefined;
     } else {
-      // One timer for many extensions: when it fires, either the lease is over or the timer is set anew.
-      this.#end ??= clock.after(Math.max(0, untilMs - clock.monotonicMs()), () => this.#onTimer());
+      // One timer for many extensions: when it fires, either the lease is over or the timer is set anew. Only an end that
+      // moved forward needs another one.
+      if (this.#end !== undefined && untilMs >= this.#endAtMs) return;
+      this.#end?.cancel();
+      this.#endAtMs = untilMs;
+      this.#end = clock.after(Math.max(0, untilMs - clock.monotonicMs()), () => this.#onTimer());
     }
   }
 
@@ -59,17 +64,16 @@ export class LeaseWatch {
     this.#last = { monotonicMs: nowMs, wallMs };
     const lease = current();
     if (lease === null || !Number.isFinite(leaseUntilMs(lease, timers))) return;
-    const oldestMs = Math.min(lease.acceptedAtMs, lease.coordinatorAtMs);
     const verdict = judgeTick(
       {
         lateMs: nowMs - last.monotonicMs - timers.heartbeatMs,
         driftMs: wallMs - last.wallMs - (nowMs - last.monotonicMs),
-        wallSinceSentMs: wallMs - last.wallMs + Math.max(0, last.monotonicMs - oldestMs),
       },
       timers,
     );
-    if (verdict === 'over' || nowMs >= leaseUntilMs(lease, timers)) onEnd();
-    else if (verdict === 'stalled') onStall(nowMs);
+    if (nowMs < leaseUntilMs(lease, timers) && verdict.kind === 'stalled') onStall(nowMs, verdict.lostMs);
+    const left = current();
+    if (left !== null && nowMs >= leaseUntilMs(left, timers)) onEnd();
   }
 
   stop(): void {

@@ -13,6 +13,10 @@ import { type LockTimers } from './lock-timers.ts';
  *      an accepted commit.
  * L-4. A stalled worker is mute until a heartbeat sent after the stall was answered NONE: its timers may be late by more
  *      than the guard allows for.
+ * L-5. A machine that was paused may have stopped the monotonic clock: what was sent before is older than that clock says,
+ *      by as much as the wall clock ran ahead of it. Without this a superseded coordinator, which answers heartbeats,
+ *      would bring back a lease that outlives the one that counts. Answers to requests from before the stall was noticed
+ *      prove nothing: nobody knows on which side of the pause they were sent.
  *
  * All functions are pure; `never` stands for a moment that has not come.
  */
@@ -20,8 +24,10 @@ export interface Lease {
   readonly acceptedAtMs: number;
   readonly joinedAtMs: number;
   readonly coordinatorAtMs: number;
-  /** When the stall was noticed; null when the worker may publish. */
-  readonly mutedAtMs: number | null;
+  /** When a stall was last noticed. */
+  readonly stalledAtMs: number;
+  /** No heartbeat sent since then was answered: nothing may be published. */
+  readonly muted: boolean;
 }
 
 /**
@@ -33,23 +39,31 @@ export type Proof = 'join' | 'heartbeat' | 'session' | 'commit';
 const never = Number.NEGATIVE_INFINITY;
 
 export function newLease(): Lease {
-  return { acceptedAtMs: never, joinedAtMs: never, coordinatorAtMs: never, mutedAtMs: null };
+  return { acceptedAtMs: never, joinedAtMs: never, coordinatorAtMs: never, stalledAtMs: never, muted: false };
 }
 
 /** The lease after an answer to a request sent at `sentAtMs`; an older answer than the one already counted changes nothing. */
 export function extendLease(lease: Lease, proof: Proof, sentAtMs: number): Lease {
+  if (sentAtMs < lease.stalledAtMs) return lease; // L-5
   const joins = proof === 'join' || proof === 'heartbeat';
-  const unmutes = proof === 'heartbeat' && lease.mutedAtMs !== null && sentAtMs >= lease.mutedAtMs; // L-4
   return {
+    ...lease,
     acceptedAtMs: Math.max(lease.acceptedAtMs, sentAtMs),
     joinedAtMs: joins ? Math.max(lease.joinedAtMs, sentAtMs) : lease.joinedAtMs,
     coordinatorAtMs: proof === 'commit' ? Math.max(lease.coordinatorAtMs, sentAtMs) : lease.coordinatorAtMs, // L-2
-    mutedAtMs: unmutes ? null : lease.mutedAtMs,
+    muted: lease.muted && proof !== 'heartbeat', // L-4
   };
 }
 
-export function muteLease(lease: Lease, nowMs: number): Lease {
-  return { ...lease, mutedAtMs: nowMs };
+/** `lostMs`: how much time the monotonic clock has missed, as far as the wall clock can tell; not below 0 (L-5). */
+export function muteLease(lease: Lease, nowMs: number, lostMs: number): Lease {
+  return {
+    acceptedAtMs: lease.acceptedAtMs - lostMs,
+    joinedAtMs: lease.joinedAtMs - lostMs,
+    coordinatorAtMs: lease.coordinatorAtMs - lostMs,
+    stalledAtMs: nowMs,
+    muted: true,
+  };
 }
 
 /** Monotonic ms at which everything must be closed; −∞ for a lease that never was live (L-3). */
@@ -65,7 +79,7 @@ export function leaseUntilMs(lease: Lease, timers: LockTimers): number {
 
 /** What the data path compares its clock with: `now < publishUntilMs` (−∞ while mute). */
 export function publishUntilMs(lease: Lease, timers: LockTimers): number {
-  return lease.mutedAtMs === null ? leaseUntilMs(lease, timers) : never;
+  return lease.muted ? never : leaseUntilMs(lease, timers);
 }
 
 /** What the lease's own watch saw between two of its ticks. */
@@ -74,17 +88,17 @@ export interface TickObservation {
   readonly lateMs: number;
   /** Wall time minus monotonic time that passed since the last tick. */
   readonly driftMs: number;
-  /** Wall time since the lease's oldest deciding request was sent, negative when unknown. */
-  readonly wallSinceSentMs: number;
 }
 
 /**
- * `stalled`: be mute until a heartbeat says otherwise. `over`: the wall clock says that the coordinator may already have
- * acted; a machine that was paused may have stopped the monotonic clock, and the next NONE may be blind.
+ * `stalled`: be mute until a heartbeat says otherwise. The wall clock may just have been set; then the lease is shorter
+ * than it could be until the next proofs, a heartbeat period later.
  */
-export function judgeTick(tick: TickObservation, timers: LockTimers): 'fine' | 'stalled' | 'over' {
+export function judgeTick(
+  { lateMs, driftMs }: TickObservation,
+  timers: LockTimers,
+): { readonly kind: 'fine' } | { readonly kind: 'stalled'; readonly lostMs: number } {
   const driftMax = timers.guardMs / 2;
-  const drifted = Math.abs(tick.driftMs) > driftMax;
-  if (drifted && tick.wallSinceSentMs >= timers.sessionTimeoutMs - timers.guardMs) return 'over';
-  return drifted || tick.lateMs > driftMax ? 'stalled' : 'fine';
+  if (Math.abs(driftMs) <= driftMax && lateMs <= driftMax) return { kind: 'fine' };
+  return { kind: 'stalled', lostMs: Math.max(0, driftMs) };
 }

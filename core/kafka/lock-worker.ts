@@ -4,18 +4,20 @@ import { RateLimited } from '../logger.ts';
 import { type Timer } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { raceAbort } from '../abort.ts';
-import { type Joined, type Lane, type MemberRef, type Refusal, type SyncOrder } from './coordinator.ts';
+import { type JoinProtocol, type Lane, type MemberRef, type Refusal } from './coordinator.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { encodeHeldReport } from './held-report.ts';
-import { leaderPlan } from './leader-plan.ts';
+import { decodePlan } from './leader-plan.ts';
+import { Leadership } from './leadership.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { type Proof } from './lease.ts';
 import { type LockTimers } from './lock-timers.ts';
 import { Membership } from './membership.ts';
 import { type OwnershipListener } from './ownership-log.ts';
-import { noPlacements } from './plan.ts';
+import { Neighbours } from './neighbours.ts';
+import { type Peers } from './peers.ts';
 import { SlotDriver, type SlotDriverOptions } from './slot-driver.ts';
-import { type SlotWriter } from './slot-host.ts';
+import { type SlotWriter, type Standby } from './slot-host.ts';
 import { type WorkerFacts } from './worker-facts.ts';
 import { leaseOf, stepWorker, type WorkerEffect, type WorkerEvent, type WorkerState } from './worker-state.ts';
 
@@ -23,18 +25,21 @@ import { leaseOf, stepWorker, type WorkerEffect, type WorkerEvent, type WorkerSt
  * Drives the worker machine over its ports (coordinator, `ownership` log, clock, chance): the same code over Kafka and
  * under simulation. Answers, timers and wishes become events, taken one at a time; effects are performed in order.
  *
- *   Membership: Join, Sync, Leave · Heartbeats: session and coordinator · SlotDriver: what is held · here: lease and plan
+ *   Membership: Join, Sync, Leave · Heartbeats: session and coordinator · SlotDriver: what is held
+ *   Leadership: the plan, while we lead · Peers: evidence and hurry · Standby: what we may have to take · here: the lease
  */
 export interface LockWorkerOptions<W extends SlotWriter> extends Omit<SlotDriverOptions<W>, 'worker'> {
   readonly timers: LockTimers;
   readonly self: Omit<Member, 'memberId'>;
   readonly capacity: number;
+  readonly peers: Peers;
+  readonly standby: Standby;
   /** The worker cannot go on; everything it held is let go. */
   readonly onFatal: (error: Error) => void;
 }
 
-/** Balancing that was left over goes on after this. */
-const leftoversMs = 10_000;
+/** Newest form first: the group uses the newest that every member speaks, so that programs can be replaced one by one. */
+const reportFormats = [2, 1] as const;
 const wantRebalanceMsMin = 1_000;
 const drainMsMax = 25_000;
 /** LeaveGroup on the way out is tried for this long; the session timeout does the rest. */
@@ -46,7 +51,9 @@ export class LockWorker<W extends SlotWriter> {
   readonly #heartbeats: Heartbeats;
   readonly #slots: SlotDriver<W>;
   readonly #lease: LeaseWatch;
-  readonly #timers = new Map<'tick' | 'leftovers' | 'rebalance' | 'drain', Timer>();
+  readonly #leadership: Leadership;
+  readonly #neighbours: Neighbours;
+  readonly #timers = new Map<'tick' | 'rebalance' | 'drain', Timer>();
   readonly #firstPlan = deferred<undefined>();
   readonly #exited = deferred<undefined>();
   readonly #closedWaiters = new Set<() => void>();
@@ -55,25 +62,37 @@ export class LockWorker<W extends SlotWriter> {
   #state: WorkerState = { kind: 'unjoined' };
   #dispatching = false;
   #plan: Plan | null = null;
-  #leftovers = 0;
+  /** Slots that we were last asked to be ready for. */
+  #standingBy: ReadonlySet<Slot> = new Set();
   #nonce = 0;
   #draining = false;
   #wantedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LockWorkerOptions<W>) {
     this.#options = options;
-    const { coordinator, timers, clock, random } = options;
+    const { coordinator, timers, clock, random, slots, log, logger } = options;
+    this.#firstPlan.promise.catch(() => undefined); // nobody may wait for it yet
     this.#lease = new LeaseWatch({
       timers,
       clock,
       lease: () => leaseOf(this.#state),
       onEnd: () => this.#dispatch({ kind: 'lease-end' }),
-      onStall: (nowMs) => {
-        this.#dispatch({ kind: 'stalled', nowMs });
+      onStall: (nowMs, lostMs) => {
+        this.#dispatch({ kind: 'stalled', nowMs, lostMs });
         this.#heartbeats.now();
       },
     });
     this.#slots = new SlotDriver({ ...options, worker: this.#facts });
+    this.#neighbours = new Neighbours({ ...options, dispatch: (event) => this.#dispatch(event) });
+    this.#leadership = new Leadership({
+      slots,
+      log,
+      clock,
+      logger,
+      leads: () => this.#membership.isLeader && this.#state.kind === 'member',
+      wantRebalance: (why) => this.#wantRebalance(why),
+      evict: (memberId) => void coordinator.leave(memberId),
+    });
     this.#membership = new Membership({
       coordinator,
       timers,
@@ -81,7 +100,9 @@ export class LockWorker<W extends SlotWriter> {
       random,
       dispatch: (event) => this.#dispatch(event),
       report: () => this.#report(),
-      plan: (joined) => this.#makePlan(joined),
+      makePlan: (joined) => this.#leadership.plan(joined, this.#plan),
+      readPlan: (bytes, memberId) => decodePlan(bytes, slots, memberId),
+      logger,
       closed: (signal) => this.#closed(signal),
     });
     this.#heartbeats = new Heartbeats({
@@ -101,25 +122,30 @@ export class LockWorker<W extends SlotWriter> {
   async start(signal: AbortSignal): Promise<void> {
     const { clock, timers, log } = this.#options;
     await log.start(this.#listener, signal);
+    await this.#options.peers.start({
+      gone: (memberId) => this.#dispatch({ kind: 'peer-gone', memberId }),
+      nudged: () => this.#dispatch({ kind: 'nudge' }),
+    });
+    if (this.#state.kind !== 'unjoined') throw new Error('the member was stopped before it joined');
     this.#lease.start();
     this.#timers.set(
       'tick',
       clock.every(timers.heartbeatMs, () => this.#onTick()),
     );
     this.#heartbeats.start();
-    this.#firstPlan.promise.catch(() => undefined);
     this.#dispatch({ kind: 'start' });
     await raceAbort(this.#firstPlan.promise, signal);
   }
 
   /** Drains: everything is handed over, the group is left. Resolves when nothing is held. */
   async stop(): Promise<void> {
-    const { clock, coordinator, log } = this.#options;
+    const { clock, coordinator, log, peers } = this.#options;
     if (!this.#draining) {
       this.#draining = true;
       this.#nonce += 1;
       this.#arm('drain', drainMsMax, () => this.#dispatch({ kind: 'drain-deadline' }));
       this.#dispatch({ kind: 'drain' });
+      this.#neighbours.hurrySoon();
     }
     await this.#exited.promise;
     this.#timers.get('drain')?.cancel();
@@ -132,6 +158,17 @@ export class LockWorker<W extends SlotWriter> {
     this.#slots.stop();
     coordinator.destroy();
     await log.stop();
+    await peers.stop(); // last: until here we are there
+  }
+
+  /** Slots became warm here: worth a round only where we are short of slots, for the leader looks again by itself. */
+  warmed(): void {
+    const plan = this.#plan;
+    if (plan === null || this.#state.kind !== 'member' || this.#draining) return;
+    const { standby, slots } = this.#options;
+    const owned = this.#ownedBy(plan, this.#numberIn(plan));
+    const ready = [...this.#standingBy].some((slot) => standby.isWarm(slot));
+    if (ready && owned < Math.floor(slots / plan.members.length)) this.#wantRebalance('slots became warm here');
   }
 
   leaseLive(): boolean {
@@ -157,29 +194,31 @@ export class LockWorker<W extends SlotWriter> {
 
   readonly #facts: WorkerFacts = {
     synced: () => this.#membership.synced()?.member ?? null,
-    self: () => ({ ...this.#options.self, memberId: this.#membership.memberId }),
+    self: () => this.#self(),
     mayAcquire: () => this.#state.kind === 'member' && this.leaseLive(),
     leaseLive: () => this.leaseLive(),
     draining: () => this.#draining,
+    othersMayDoBetter: () => this.#othersMayDoBetter(),
     accepted: (proof, sentAtMs, member) => this.#accepted(proof, sentAtMs, member),
     refused: (kind, lane, member, error) => this.#refused(kind, lane, member, error),
     wantRebalance: (why) => this.#wantRebalance(why),
     slotsChanged: () => this.#settle(),
   };
 
+  #self(): Member {
+    const { self, peers } = this.#options;
+    return { ...self, peer: peers.address, memberId: this.#membership.memberId };
+  }
+
   readonly #listener: OwnershipListener = {
-    slotChanged: (record: SlotOwnership) => this.#slots.ownershipChanged(record),
+    slotChanged: (record: SlotOwnership) => {
+      this.#slots.ownershipChanged(record);
+      this.#leadership.slotChanged();
+    },
     slotLowered: (best) => this.#slots.heal(best),
-    planChanged: (plan) => {
-      const ours = this.#plan;
-      if (ours === null || !this.#membership.isLeader || this.#state.kind !== 'member') return;
-      if (plan.version >= ours.version && plan.generation !== ours.generation) {
-        this.#wantRebalance('another plan with a higher version was written');
-      }
-    },
-    planLowered: () => {
-      if (this.#membership.isLeader && this.#state.kind === 'member') this.#writePlan();
-    },
+    planChanged: (plan) => this.#leadership.planChanged(plan),
+    planLowered: () => this.#leadership.planLowered(),
+    wishesChanged: () => this.#leadership.wishesChanged(),
     fatal: (error) => this.#dispatch({ kind: 'fatal', error }),
   };
 
@@ -238,6 +277,7 @@ export class LockWorker<W extends SlotWriter> {
         this.#membership.join(effect.asNew);
         return;
       case 'sync':
+        this.#options.peers.identify(this.#membership.memberId);
         this.#membership.sync();
         return;
       case 'adopt':
@@ -245,6 +285,7 @@ export class LockWorker<W extends SlotWriter> {
         return;
       case 'drop-all':
         this.#slots.dropAll();
+        this.#standBy(new Set());
         return;
       case 'abandon-join':
         this.#membership.abandon();
@@ -253,7 +294,7 @@ export class LockWorker<W extends SlotWriter> {
         this.#membership.leave();
         return;
       case 'leave-for':
-        void this.#options.coordinator.leave(effect.memberId);
+        void this.#neighbours.removeGone(effect.memberId);
         return;
       case 'heartbeat-now':
         this.#heartbeats.now();
@@ -271,55 +312,67 @@ export class LockWorker<W extends SlotWriter> {
     if (synced === null) return;
     const { plan, member } = synced;
     this.#plan = plan;
-    const self = plan.members.findIndex(({ memberId }) => memberId === member.memberId) + 1;
-    const owned = plan.slots.filter(({ owner }) => owner === self && self > 0).length;
+    const self = this.#numberIn(plan);
+    const owned = this.#ownedBy(plan, self);
     const fields = { version: plan.version, generation: plan.generation, members: plan.members.length, owned };
     this.#options.logger.info({ ...fields, leader: this.#membership.isLeader }, 'plan adopted');
     this.#slots.adopt(plan, member.memberId);
-    if (this.#membership.isLeader) this.#writePlan();
-    this.#timers.get('leftovers')?.cancel();
-    if (this.#membership.isLeader && this.#leftovers > 0) {
-      this.#arm('leftovers', leftoversMs, () => this.#wantRebalance('slots were left to balance'));
-    }
+    this.#neighbours.adopted(plan, self);
+    this.#standBy(this.#slotsToStandBy(plan, self));
+    this.#leadership.adopted(plan);
     this.#heartbeats.now(); // the first commit makes the lease live
     this.#firstPlan.resolve(undefined);
   }
 
-  #writePlan(): void {
-    const { log, logger } = this.#options;
-    if (this.#plan === null) return;
-    log.writePlan(this.#plan).catch((cause: unknown) => logger.warn({ cause: String(cause) }, 'plan not written'));
+  #numberIn(plan: Plan): number {
+    return plan.members.findIndex(({ memberId }) => memberId === this.#membership.memberId) + 1;
   }
 
-  #report(): Buffer {
-    const { self, capacity, slots } = this.#options;
-    return encodeHeldReport(
-      {
-        ...self,
-        capacity,
-        draining: this.#draining,
-        nonce: this.#nonce,
-        adoptedVersion: this.#plan?.version ?? 0n,
-        ...this.#slots.report(),
-        warm: new Set(),
-        unable: this.#slots.unable(),
-      },
-      slots,
+  #ownedBy(plan: Plan, number: number): number {
+    return number === 0 ? 0 : plan.slots.filter(({ owner }) => owner === number).length;
+  }
+
+  #othersMayDoBetter(): boolean {
+    const lease = leaseOf(this.#state);
+    const { clock, timers } = this.#options;
+    if (lease === null || (this.#plan?.members.length ?? 0) < 2 || !this.leaseLive()) return false;
+    return clock.monotonicMs() - lease.coordinatorAtMs < 3 * timers.heartbeatMs;
+  }
+
+  /** What the plan makes us standby of, and what we stood by for and are about to take. */
+  #slotsToStandBy(plan: Plan, self: number): ReadonlySet<Slot> {
+    const { states } = this.#slots;
+    const slots = [...plan.slots.entries()].filter(
+      ([slot, { owner, standby }]) =>
+        standby === self || (owner === self && states[slot]?.kind !== 'active' && this.#standingBy.has(slot)),
     );
+    return new Set(self === 0 ? [] : slots.map(([slot]) => slot));
   }
 
-  #makePlan(joined: Joined): NonNullable<SyncOrder['plan']> {
-    const { log, slots, clock } = this.#options;
-    const knowledge = {
-      slots,
-      adopted: this.#plan,
-      written: log.view.plan,
-      placements: noPlacements,
-      nowMs: clock.nowMs(),
+  #standBy(slots: ReadonlySet<Slot>): void {
+    this.#standingBy = slots;
+    this.#options.standby.prepare(slots);
+  }
+
+  #report(): JoinProtocol[] {
+    const { capacity, slots, standby } = this.#options;
+    const { held, releasing } = this.#slots.report();
+    const report = {
+      ...this.#self(),
+      capacity,
+      draining: this.#draining,
+      nonce: this.#nonce,
+      adoptedVersion: this.#plan?.version ?? 0n,
+      held,
+      releasing,
+      warm: new Set(Array.from({ length: slots }, (_, slot) => slot).filter((slot) => standby.isWarm(slot))),
+      unable: this.#slots.unable(),
+      weights: new Map([...held.keys()].map((slot) => [slot, standby.weightOf(slot)])),
     };
-    const { order, leftovers } = leaderPlan(joined, knowledge);
-    this.#leftovers = leftovers;
-    return order;
+    return reportFormats.map((format) => ({
+      name: `holdfast-${format}`,
+      report: encodeHeldReport(report, slots, format),
+    }));
   }
 
   /** Asks for another plan, at most once a second: the nonce makes the report new, and a new report starts a rebalance. */
@@ -333,6 +386,7 @@ export class LockWorker<W extends SlotWriter> {
       this.#nonce += 1;
       logger.debug({ why }, 'rebalance wanted');
       this.#dispatch({ kind: 'want-rebalance' });
+      this.#neighbours.hurrySoon();
     });
   }
 
@@ -363,6 +417,8 @@ export class LockWorker<W extends SlotWriter> {
   async #exit(error: Error | null): Promise<void> {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    this.#neighbours.stop();
+    this.#leadership.stop();
     this.#heartbeats.stop();
     this.#lease.stop();
     await this.#closed(new AbortController().signal);
@@ -375,7 +431,7 @@ export class LockWorker<W extends SlotWriter> {
     this.#exited.resolve(undefined);
   }
 
-  #arm(name: 'leftovers' | 'rebalance' | 'drain', ms: number, then: () => void): void {
+  #arm(name: 'rebalance' | 'drain', ms: number, then: () => void): void {
     this.#timers.get(name)?.cancel();
     this.#timers.set(name, this.#options.clock.after(Math.max(0, ms), then));
   }

@@ -1,8 +1,17 @@
-import { type Plan, planCodec } from '../../schemas/ownership.ts';
+import { type Plan } from '../../schemas/ownership.ts';
 import { Backoff } from '../backoff.ts';
 import { type Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { RateLimited, type Logger } from '../logger.ts';
 import { type Random } from '../random.ts';
-import { type Answer, type Coordinator, type Joined, type MemberRef, type SyncOrder } from './coordinator.ts';
+import {
+  type Answer,
+  type Coordinator,
+  type Joined,
+  type JoinProtocol,
+  type MemberRef,
+  type SyncOrder,
+} from './coordinator.ts';
 import { type LockTimers } from './lock-timers.ts';
 import { type WorkerEvent } from './worker-state.ts';
 
@@ -15,6 +24,7 @@ import { type WorkerEvent } from './worker-state.ts';
  * M2. A Join that is unanswered for S is sent again, the same bytes with the same member id, on a new connection; the old
  *     one is reset, so that no copy arrives late.
  * M3. Nothing is joined before LeaveGroup of the former member id is answered and the last session is closed.
+ * M4. A plan that is not understood is refused by name, and asked for again: nothing is adopted, so the lease ends by itself.
  */
 export interface MembershipOptions {
   readonly coordinator: Coordinator;
@@ -22,10 +32,13 @@ export interface MembershipOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly dispatch: (event: WorkerEvent) => void;
-  /** The held report of this moment. */
-  readonly report: () => Buffer;
-  /** The leader's plan for these members. Throws when a report is not understood. */
-  readonly plan: (joined: Joined) => NonNullable<SyncOrder['plan']>;
+  /** The held report of this moment, in every form that we speak. */
+  readonly report: () => readonly JoinProtocol[];
+  /** The leader's plan for these members. Throws when this worker does not fit into the group. */
+  readonly makePlan: (joined: Joined) => NonNullable<SyncOrder['plan']>;
+  /** Throws `PLAN_INVALID` for bytes that are no plan for us. */
+  readonly readPlan: (bytes: Buffer, memberId: string) => Plan;
+  readonly logger: Logger;
   /** Resolves once no slot is lost. */
   readonly closed: (signal: AbortSignal) => Promise<void>;
 }
@@ -44,6 +57,7 @@ export class Membership {
   #troubleSinceMs: number | null = null;
   #attemptAtMs = 0;
   #leaving: Promise<void> = Promise.resolve();
+  readonly #limited = new RateLimited();
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -126,13 +140,13 @@ export class Membership {
     if (this.#failed || asNew) await clock.sleep(this.#failed ? this.#backoff.nextMs(random) : 0, signal);
     if (serial !== this.#serial) return;
     if (asNew) this.#memberId = '';
-    const bytes = report();
+    const protocols = report(); // M2: the same bytes however often it is sent
     for (;;) {
       const sentAtMs = clock.monotonicMs();
       const onMemberId = (memberId: string): void => {
         if (serial === this.#serial) this.#memberId = memberId;
       };
-      const order = { memberId: this.#memberId, report: bytes, onMemberId };
+      const order = { memberId: this.#memberId, protocols, onMemberId };
       const answer = await this.#answered(() => coordinator.join(order)); // M2
       if (serial !== this.#serial) return; // M1
       if (answer.kind === 'ok') {
@@ -155,13 +169,14 @@ export class Membership {
   async #sync(serial: number, joined: Joined): Promise<void> {
     const { coordinator, clock, random, dispatch } = this.#options;
     const { memberId, generation } = joined;
-    const plan = joined.leader ? this.#options.plan(joined) : null;
+    const order = joined.leader ? this.#options.makePlan(joined) : null;
     for (;;) {
       const sentAtMs = clock.monotonicMs();
-      const answer = await this.#answered(() => coordinator.sync({ memberId, generation, plan }));
+      const answer = await this.#answered(() => coordinator.sync({ memberId, generation, plan: order }));
       if (serial !== this.#serial) return; // M1
-      if (answer.kind === 'ok' && answer.value.length > 0) {
-        this.#synced = { member: { memberId, generation }, plan: planCodec.decode(answer.value) };
+      const plan = answer.kind === 'ok' ? this.#read(answer.value, memberId) : null;
+      if (plan !== null) {
+        this.#synced = { member: { memberId, generation }, plan };
         this.#failed = false;
         this.#backoff.reset();
         dispatch({ kind: 'synced', sentAtMs });
@@ -169,12 +184,25 @@ export class Membership {
       }
       this.#failed = true;
       if (answer.kind !== 'lost' && answer.kind !== 'refused') {
-        dispatch(answer.kind === 'ok' ? { kind: 'rebalance' } : answer); // ok without a plan: the leader did not know us
+        dispatch(answer.kind === 'ok' ? { kind: 'rebalance' } : answer); // ok without a plan for us (M4)
         return;
       }
       dispatch({ kind: 'coordinator-lost', lane: 'join' });
       await clock.sleep(this.#backoff.nextMs(random), this.#stop.signal);
       if (serial !== this.#serial) return;
+    }
+  }
+
+  /** Null: it is no plan that we could adopt (M4). */
+  #read(bytes: Buffer, memberId: string): Plan | null {
+    const { readPlan, logger, clock } = this.#options;
+    try {
+      return readPlan(bytes, memberId);
+    } catch (thrown) {
+      const suppressed = this.#limited.pass('plan', clock.monotonicMs());
+      const line = { code: 'PLAN_INVALID', cause: messageOf(thrown), bytes: bytes.length, suppressed };
+      if (suppressed !== undefined) logger.error(line, 'plan refused, asking for another one');
+      return null;
     }
   }
 

@@ -1,9 +1,17 @@
-import { planCodec, slotOwnershipCodec, type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
+import {
+  placementCodec,
+  planCodec,
+  slotOwnershipCodec,
+  type Plan,
+  type SlotOwnership,
+} from '../../schemas/ownership.ts';
 import { decodeFrame, encodeFrame } from '../../schemas/frame.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import {
+  drainKey,
   type GroupRole,
   parseOwnershipKey,
+  placeKey,
   planKey,
   slotKey,
   statePlanKey,
@@ -39,9 +47,15 @@ export interface OwnershipLog {
   /** Resolves when it is durable. */
   writeSlot(record: SlotOwnership): Promise<void>;
   writePlan(plan: Plan): Promise<void>;
+  /** The wish is fulfilled, or means nobody any more: its record is nulled. */
+  withdraw(wish: Wish): Promise<void>;
   /** A slot's record for its fenced writer. */
   recordOf(record: SlotOwnership): { readonly topic: string; readonly record: WriterRecord };
 }
+
+/** An operator's wish by what it is about. */
+export type Wish =
+  { readonly kind: 'drain'; readonly instance: string } | { readonly kind: 'place'; readonly slot: Slot };
 
 export interface OwnershipListener {
   slotChanged(record: SlotOwnership): void;
@@ -49,6 +63,8 @@ export interface OwnershipListener {
   /** The heal rule: this record was followed by a lower one. */
   slotLowered(best: SlotOwnership): void;
   planLowered(best: Plan): void;
+  /** Some wish was made or withdrawn. */
+  wishesChanged(): void;
   fatal(error: Error): void;
 }
 
@@ -122,6 +138,11 @@ export class KafkaOwnershipLog implements OwnershipLog {
     await this.#options.producer.send(this.#topic, 0, [{ key, value: encodeFrame(id, planCodec.encode(plan)) }]);
   }
 
+  async withdraw(wish: Wish): Promise<void> {
+    const key = Buffer.from(wish.kind === 'drain' ? drainKey(wish.instance) : placeKey(wish.slot));
+    await this.#options.producer.send(this.#topic, 0, [{ key, value: null }]);
+  }
+
   recordOf(record: SlotOwnership): { topic: string; record: WriterRecord } {
     const id = this.#options.schemas.idOf(this.#topic, slotOwnershipCodec.message);
     return {
@@ -152,9 +173,17 @@ export class KafkaOwnershipLog implements OwnershipLog {
   }
 
   #applyRecord({ key, value }: LogRecord): void {
-    if (key === null || value === null) return;
+    if (key === null) return;
     const name = parseOwnershipKey(key.toString('utf8'));
     const { role } = this.#options;
+    if (name?.kind === 'drain' || name?.kind === 'place') {
+      const placement = value === null ? null : placementCodec.decode(decodeFrame(value).message);
+      if (name.kind === 'drain') this.view.applyDrain(name.instance, placement);
+      else this.view.applyPlace(name.slot, placement);
+      this.#listener?.wishesChanged();
+      return;
+    }
+    if (value === null) return;
     if (name?.kind === (role === 'ingest' ? 'slot' : 'state')) {
       const record = slotOwnershipCodec.decode(decodeFrame(value).message);
       const applied = this.view.applySlot(record);

@@ -1,4 +1,4 @@
-import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
+import { type Placement, type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { type Slot } from '../../schemas/slot.ts';
 
 /**
@@ -8,6 +8,7 @@ import { type Slot } from '../../schemas/slot.ts';
  *      of equal versions the later record.
  * OV2. Heal rule: in the log the last write wins, so a record that is followed by a lower one will be lost to
  *      compaction. `applySlot` and `applyPlan` say when that happened; whoever wrote the better record writes it again.
+ * OV3. Wishes have no order of their own: of one key the later record counts, and null withdraws it.
  */
 export type Applied =
   /** News: the view changed. */
@@ -19,6 +20,8 @@ export type Applied =
 
 export class OwnershipView {
   readonly #slots = new Map<Slot, SlotOwnership>();
+  readonly #drains = new Map<string, Placement>();
+  readonly #places = new Map<Slot, Placement>();
   #plan: Plan | null = null;
 
   get plan(): Plan | null {
@@ -31,6 +34,27 @@ export class OwnershipView {
 
   slots(): IterableIterator<[Slot, SlotOwnership]> {
     return this.#slots.entries();
+  }
+
+  /** Wishes to empty an instance, by instance. */
+  get drains(): ReadonlyMap<string, Placement> {
+    return this.#drains;
+  }
+
+  /** Wishes to move a slot to an instance, by slot. */
+  get places(): ReadonlyMap<Slot, Placement> {
+    return this.#places;
+  }
+
+  /** Null withdraws (OV3). */
+  applyDrain(instance: string, placement: Placement | null): void {
+    if (placement?.drain === true) this.#drains.set(instance, placement);
+    else this.#drains.delete(instance);
+  }
+
+  applyPlace(slot: Slot, placement: Placement | null): void {
+    if (placement === null) this.#places.delete(slot);
+    else this.#places.set(slot, placement);
   }
 
   applySlot(record: SlotOwnership): Applied {

@@ -17,7 +17,9 @@ import { mayStart } from './start-rule.ts';
  *
  * SD1. What a slot's life started may speak only for that life: a report of an ended run is ignored.
  * SD2. A slot that cannot start, or does not get through its acquisition, within `stuckMs` is given back, and reported
- *      as one this worker is unable to run, so that the plan tries somebody else.
+ *      as one this worker is unable to run, so that the plan tries somebody else. So is a slot that runs and gets nothing
+ *      acked, as long as Kafka answers otherwise.
+ * SD3. Slots that go to others leave a few at a time: each is silent only for its own hand-over, not for everybody's.
  */
 export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPorts {
   readonly slots: number;
@@ -28,6 +30,7 @@ export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPort
 const none: SlotState = { kind: 'none' };
 const stuckMs = 10_000;
 const unableMs = 60_000;
+const releasesAtOnce = 3;
 /** Between two asks for a plan because of slots that cannot start: doubled up to this. */
 const renewMsMax = 60_000;
 
@@ -41,6 +44,8 @@ export class SlotDriver<W extends SlotWriter> {
   readonly #end: SlotEnd<W>;
   readonly #summary: SlotSummary;
   readonly #stop = new AbortController();
+  /** Active slots that are to go, each with the plan's event, until it is their turn (SD3). */
+  readonly #departures = new Map<Slot, SlotEvent>();
   #plan: Plan | null = null;
   #self = 0;
   #renewMs = stuckMs;
@@ -87,14 +92,19 @@ export class SlotDriver<W extends SlotWriter> {
   adopt(plan: Plan, memberId: string): void {
     this.#plan = plan;
     this.#self = plan.members.findIndex((member) => member.memberId === memberId) + 1;
-    for (const [slot] of this.#states.entries()) {
-      const entry = plan.slots[slot];
-      if (this.#self > 0 && entry?.owner === this.#self) this.#dispatch(slot, { kind: 'plan-mine' });
-      else if (this.#self > 0 && entry?.prev === this.#self)
-        this.#dispatch(slot, { kind: 'plan-prev', prevEpoch: entry.prevEpoch });
-      else this.#dispatch(slot, { kind: 'plan-other' });
+    this.#departures.clear();
+    for (const [slot, state] of this.#states.entries()) {
+      const event = this.#planEvent(plan, slot);
+      if (state.kind === 'active' && event.kind !== 'plan-mine') this.#departures.set(slot, event);
+      else this.#dispatch(slot, event);
     }
+    this.#depart();
     this.evaluate();
+  }
+
+  /** One state per slot: for logs, metrics and the simulation's eyes. */
+  get states(): readonly SlotState[] {
+    return this.#states;
   }
 
   freeze(): void {
@@ -150,6 +160,8 @@ export class SlotDriver<W extends SlotWriter> {
       const forMs = nowMs - (this.#sinceMs[slot] ?? nowMs);
       if (state.kind === 'acquiring' && state.epoch !== null && forMs > stuckMs) {
         this.#dispatch(slot, { kind: 'stuck' });
+      } else if (state.kind === 'active' && this.#isMute(slot, nowMs)) {
+        this.#dispatch(slot, { kind: 'stuck' });
       } else if (state.kind === 'assigned' && forMs > stuckMs) waiting = true;
     }
     if (!waiting) this.#renewMs = stuckMs;
@@ -200,6 +212,38 @@ export class SlotDriver<W extends SlotWriter> {
     refused: (run, uncertain) => this.#dispatch(run.slot, { kind: 'claim-refused', uncertain }),
   };
 
+  #planEvent(plan: Plan, slot: Slot): SlotEvent {
+    const entry = plan.slots[slot];
+    if (this.#self === 0 || entry === undefined) return { kind: 'plan-other' };
+    if (entry.owner === this.#self) return { kind: 'plan-mine' };
+    return entry.prev === this.#self ? { kind: 'plan-prev', prevEpoch: entry.prevEpoch } : { kind: 'plan-other' };
+  }
+
+  /** SD3 */
+  #depart(): void {
+    let leaving = this.#states.filter(({ kind }) => kind === 'releasing').length;
+    for (const [slot, event] of this.#departures) {
+      if (leaving >= releasesAtOnce) return;
+      this.#departures.delete(slot);
+      this.#dispatch(slot, event);
+      leaving += 1;
+    }
+  }
+
+  /** Something of the slot waits for an ack for too long, though Kafka answers (SD2). */
+  #isMute(slot: Slot, nowMs: number): boolean {
+    const run = this.#runs.get(slot);
+    const progress = run?.writer?.progress();
+    if (run === undefined || progress === undefined) return false;
+    const { unacked, ackedBatches } = progress;
+    if (!unacked) run.unackedSinceMs = null;
+    else if (run.unackedSinceMs === null || ackedBatches !== run.ackedBatches) run.unackedSinceMs = nowMs;
+    run.ackedBatches = ackedBatches;
+    return (
+      run.unackedSinceMs !== null && nowMs - run.unackedSinceMs > stuckMs && this.#options.worker.othersMayDoBetter()
+    );
+  }
+
   #isCurrent(run: SlotRun<W>): boolean {
     return this.#runs.get(run.slot) === run;
   }
@@ -218,8 +262,18 @@ export class SlotDriver<W extends SlotWriter> {
     if (state.kind === 'none' || state.kind === 'assigned') this.#runs.delete(slot);
     for (const effect of effects) this.#perform(slot, run, effect);
     if (state.kind === before.kind) return;
+    if (before.kind === 'active') this.#leftActive(slot);
+    if (before.kind === 'releasing') this.#depart();
     this.#summary.settle(this.#states);
     this.#options.worker.slotsChanged();
+  }
+
+  /** A slot that waits for its turn to go went another way: what the plan says of it holds all the same. */
+  #leftActive(slot: Slot): void {
+    const event = this.#departures.get(slot);
+    if (event === undefined) return;
+    this.#departures.delete(slot);
+    this.#dispatch(slot, event);
   }
 
   #perform(slot: Slot, run: SlotRun<W> | undefined, effect: SlotEffect): void {

@@ -14,6 +14,8 @@ export interface SlotWriter {
   /** Takes the slot's producer id: from its first batch on the broker refuses the owner before. */
   start(): Promise<void>;
   append(topic: string, partition: number, records: readonly WriterRecord[]): { readonly acked: Promise<void> };
+  /** Whether something waits for an ack, and how many batches were acked so far. */
+  progress(): { readonly unacked: boolean; readonly ackedBatches: number };
   /** Sends nothing any more; returns how many records were never sent. */
   stop(): number;
 }

@@ -22,6 +22,9 @@ export interface SlotRun<W extends SlotWriter> {
   /** What `ownership` said of the slot before us. */
   before: SlotOwnership | null;
   writer: W | null;
+  /** Batches acked when the writer was last looked at, and since when it is so while something waits (monotonic). */
+  ackedBatches: number;
+  unackedSinceMs: number | null;
   /** `host.begin` was called: the host has to be told of the end. */
   begun: boolean;
 }
@@ -38,6 +41,8 @@ export function newSlotRun<W extends SlotWriter>(slot: Slot): SlotRun<W> {
     applied: null,
     before: null,
     writer: null,
+    ackedBatches: 0,
+    unackedSinceMs: null,
     begun: false,
   };
 }

@@ -12,6 +12,8 @@ export interface WorkerFacts {
   /** A few ns: called before every produce. */
   leaseLive(): boolean;
   draining(): boolean;
+  /** Another member exists and Kafka takes our commits: what does not get through here may get through there. */
+  othersMayDoBetter(): boolean;
   /** An answer that counts for the lease. */
   accepted(proof: Proof, sentAtMs: number, member: MemberRef): void;
   /** An answer that does not: the worker decides what it means for the membership. */

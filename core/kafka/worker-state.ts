@@ -49,7 +49,8 @@ export interface WorkerEvents {
   readonly 'unknown-member': object;
   readonly 'coordinator-lost': { readonly lane: Lane };
   readonly 'lease-end': object;
-  readonly stalled: { readonly nowMs: number };
+  /** `lostMs`: how much time the monotonic clock has missed. */
+  readonly stalled: { readonly nowMs: number; readonly lostMs: number };
   readonly drain: object;
   /** Leaving, and no slot is held or being released any more. */
   readonly 'empty-handed': object;
@@ -77,6 +78,7 @@ export type WorkerEffect =
   | { readonly kind: 'abandon-join' }
   /** LeaveGroup for the member id in use, repeated until answered, after the last session is closed. */
   | { readonly kind: 'leave' }
+  /** LeaveGroup for a member whose process is gone; once accepted, `rebalance`. */
   | { readonly kind: 'leave-for'; readonly memberId: string }
   | { readonly kind: 'heartbeat-now' }
   /** Destroy the lane's connection, find the coordinator, repeat the request. */
@@ -96,6 +98,8 @@ const join: WorkerEffect = { kind: 'join', asNew: false };
 const joinAsNew: WorkerEffect = { kind: 'join', asNew: true };
 const leave: WorkerEffect = { kind: 'leave' };
 const dropAll: WorkerEffect = { kind: 'drop-all' };
+/** Else heartbeats of the former member would be refused again, and each refusal would begin the Join anew. */
+const forget: WorkerEffect = { kind: 'abandon-join' };
 const exit: WorkerEffect = { kind: 'exit', error: null };
 const ended: WorkerState = { kind: 'ended' };
 /** Sessions may still be open: the Join waits for `all-closed` (W3). */
@@ -112,8 +116,8 @@ const remember = (state: StateOf<'join-pending' | 'sync-pending'>): WorkerStep =
 const leaveFor = (state: WorkerState, event: EventOf<'peer-gone'>): WorkerStep =>
   to(state, { kind: 'leave-for', memberId: event.memberId });
 const heartbeatNow = (state: WorkerState): WorkerStep => to(state, { kind: 'heartbeat-now' });
-const fenceAsNew = (): WorkerStep => to(closing, dropAll, { kind: 'abandon-join' });
-const endLease = (): WorkerStep => to(closing, dropAll, { kind: 'abandon-join' }, leave);
+const fenceAsNew = (): WorkerStep => to(closing, dropAll, forget);
+const endLease = (): WorkerStep => to(closing, dropAll, forget, leave);
 const dropAndExit = (): WorkerStep => to(ended, dropAll, exit);
 const fail = (_state: WorkerState, event: EventOf<'fatal'>): WorkerStep =>
   to(ended, dropAll, { kind: 'exit', error: event.error });
@@ -124,7 +128,7 @@ type Leased = StateOf<'join-pending' | 'sync-pending' | 'member' | 'leaving'>;
 const extend = (state: Leased, event: EventOf<'accepted'>): WorkerStep =>
   stay({ ...state, lease: extendLease(state.lease, event.proof, event.sentAtMs) });
 const mute = (state: Leased, event: EventOf<'stalled'>): WorkerStep =>
-  stay({ ...state, lease: muteLease(state.lease, event.nowMs) });
+  stay({ ...state, lease: muteLease(state.lease, event.nowMs, event.lostMs) });
 
 const rejoinLeaving = (state: StateOf<'leaving'>): WorkerStep =>
   state.phase === 'join-pending' ? stay(state) : to({ ...state, phase: 'join-pending', again: false }, join); // W4
@@ -237,12 +241,7 @@ const table: { readonly [S in WorkerKind]: { readonly [E in WorkerEventKind]: Ce
     'drain-deadline': stay,
     'want-rebalance': rejoin,
     'all-closed': stay,
-    'peer-gone': (state, event) =>
-      to(
-        { kind: 'join-pending', lease: state.lease, again: false },
-        { kind: 'leave-for', memberId: event.memberId },
-        join,
-      ),
+    'peer-gone': leaveFor, // the rebalance follows the answer: a Join that overtook the LeaveGroup would change nothing
     nudge: heartbeatNow,
     fatal: fail,
   },
@@ -255,7 +254,7 @@ const table: { readonly [S in WorkerKind]: { readonly [E in WorkerEventKind]: Ce
     rebalance: rejoinFenced,
     'illegal-generation': rejoinFenced,
     'unknown-member': (state) =>
-      state.phase === 'closing' ? stay(state) : to({ ...state, phase: 'join-pending' }, joinAsNew),
+      state.phase === 'closing' ? stay(state) : to({ ...state, phase: 'join-pending' }, forget, joinAsNew),
     'coordinator-lost': find,
     'lease-end': stay,
     stalled: stay,

@@ -91,7 +91,13 @@ describe('a slot of the replicator', () => {
   test('begin waits for the ack, and ends when the lock says so', async () => {
     const { host } = setUp();
     const ack = deferred<undefined>();
-    const port = { unackedBytes: 0, append: () => ({ acked: ack.promise }), start: () => ack.promise, stop: () => 0 };
+    const port = {
+      unackedBytes: 0,
+      append: () => ({ acked: ack.promise }),
+      start: () => ack.promise,
+      progress: () => ({ unacked: false, ackedBatches: 0 }),
+      stop: () => 0,
+    };
     const abort = new AbortController();
     const begun = host.begin(slot, port, takeover, abort.signal);
     abort.abort(new Error('lease over'));

@@ -44,6 +44,7 @@ function heldPort() {
       return { acked: ack.promise };
     },
     start: () => Promise.resolve(),
+    progress: () => ({ unacked: false, ackedBatches: 0 }),
     stop: () => 0,
   };
   const ack = async (index: number) => {

@@ -157,6 +157,10 @@ export class StateLog {
     return Promise.resolve();
   }
 
+  progress(): { unacked: boolean; ackedBatches: number } {
+    return { unacked: false, ackedBatches: 0 };
+  }
+
   stop(): number {
     return 0;
   }

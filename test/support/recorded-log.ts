@@ -32,6 +32,10 @@ export class RecordedLog implements SlotLog {
     return Promise.resolve();
   }
 
+  progress(): { unacked: boolean; ackedBatches: number } {
+    return { unacked: this.#waiting.length > 0, ackedBatches: 0 };
+  }
+
   stop(): number {
     this.stopped += 1;
     const left = this.#waiting.length;

@@ -11,7 +11,8 @@ import {
   type SlotCommit,
   type SyncOrder,
 } from '../../core/kafka/coordinator.ts';
-import { type OwnershipListener, type OwnershipLog } from '../../core/kafka/ownership-log.ts';
+import { type OwnershipListener, type OwnershipLog, type Wish } from '../../core/kafka/ownership-log.ts';
+import { type Peer, type PeerListener, type Peers } from '../../core/kafka/peers.ts';
 import { OwnershipView } from '../../core/kafka/ownership-view.ts';
 import { type SlotHost, type SlotWriter, type Takeover, type WriterHooks } from '../../core/kafka/slot-host.ts';
 import { type FakeClock } from './fake-clock.ts';
@@ -52,10 +53,11 @@ export class ScriptedCoordinator implements Coordinator {
     this.#story = story;
   }
 
-  join({ report }: JoinOrder): Promise<Answer<Joined>> {
+  join({ protocols }: JoinOrder): Promise<Answer<Joined>> {
     return this.#answer(() => {
       this.generation += 1;
       const memberId = `m-${this.generation}`;
+      const report = protocols[0]?.report ?? Buffer.alloc(0);
       this.#story.say(`join ${memberId}`);
       return { memberId, generation: this.generation, leader: true, members: [{ memberId, report }] };
     });
@@ -155,6 +157,13 @@ export class MemoryOwnershipLog implements OwnershipLog {
     return Promise.resolve();
   }
 
+  withdraw(wish: Wish): Promise<void> {
+    this.#story.say(`withdraw ${wish.kind} ${wish.kind === 'drain' ? wish.instance : wish.slot}`);
+    if (wish.kind === 'drain') this.view.applyDrain(wish.instance, null);
+    else this.view.applyPlace(wish.slot, null);
+    return Promise.resolve();
+  }
+
   recordOf(record: SlotOwnership): ReturnType<OwnershipLog['recordOf']> {
     const value = Buffer.from(`${record.state} ${record.slot}`);
     return { topic: 'ownership', record: { key: Buffer.alloc(0), value, header: null, timestampMs: 0 } };
@@ -172,6 +181,8 @@ export class ScriptedWriter implements SlotWriter {
   readonly hooks: WriterHooks;
   hold: Promise<void> | null = null;
   stopped = false;
+  /** What `progress` says. */
+  acks = { unacked: false, ackedBatches: 0 };
   /** Rejects when it is stopped, as its tickets do. */
   readonly ended = deferred<never>();
   readonly #story: Story;
@@ -197,6 +208,10 @@ export class ScriptedWriter implements SlotWriter {
   } {
     for (const { value } of records) this.#story.say(`append ${value?.toString()}`);
     return { acked: this.hold ?? Promise.resolve() };
+  }
+
+  progress(): { unacked: boolean; ackedBatches: number } {
+    return this.acks;
   }
 
   stop(): number {
@@ -243,6 +258,38 @@ export class ScriptedHost implements SlotHost<ScriptedWriter> {
   drop(slot: Slot): Promise<void> {
     this.#story.say(`drop ${slot} at ${this.#clock.monotonicMs()}`);
     return this.closing ?? Promise.resolve();
+  }
+}
+
+/** Notes who is watched and how often others were hurried; the test says who is gone. */
+export class ScriptedPeers implements Peers {
+  readonly address = '127.0.0.1:1';
+  watched: readonly Peer[] = [];
+  identity = '';
+  nudges = 0;
+  stopped = false;
+  listener: PeerListener | null = null;
+
+  start(listener: PeerListener): Promise<void> {
+    this.listener = listener;
+    return Promise.resolve();
+  }
+
+  identify(memberId: string): void {
+    this.identity = memberId;
+  }
+
+  watch(peers: readonly Peer[]): void {
+    this.watched = peers;
+  }
+
+  nudge(): void {
+    this.nudges += 1;
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    return Promise.resolve();
   }
 }
 

@@ -23,9 +23,9 @@ class Scene {
       this.lease = null;
       this.watch.renew();
     },
-    onStall: (nowMs) => {
-      this.stalls.push(nowMs);
-      if (this.lease !== null) this.lease = muteLease(this.lease, nowMs);
+    onStall: (nowMs, lostMs) => {
+      this.stalls.push(lostMs);
+      if (this.lease !== null) this.lease = muteLease(this.lease, nowMs, lostMs);
       this.watch.renew();
     },
   });
@@ -113,9 +113,21 @@ describe('a tick (L3, L-4)', () => {
     await scene.clock.advance(timers.heartbeatMs);
     halt(scene.clock);
     scene.watch.tick();
-    expect(scene.stalls.length).toBe(verdict === 'stalled' ? 1 : 0);
+    if (verdict === 'fine') expect(scene.stalls).toEqual([]);
+    if (verdict === 'stalled') expect(scene.stalls.length).toBe(1);
     expect(scene.ends.length).toBe(verdict === 'over' ? 1 : 0);
     expect(scene.watch.live()).toBe(verdict === 'fine');
+  });
+
+  test('after a suspension: the end moves forward by what the monotonic clock has missed (L-5)', async () => {
+    const scene = new Scene();
+    const sentAtMs = scene.clock.monotonicMs();
+    await scene.clock.advance(timers.heartbeatMs);
+    scene.clock.suspend(4_000);
+    scene.watch.tick();
+    expect(scene.stalls).toEqual([4_000]);
+    await scene.clock.advance(60_000);
+    expect(scene.ends).toEqual([sentAtMs + 5_000]);
   });
 
   test('without a lease says nothing, however late it is', () => {

@@ -83,13 +83,25 @@ test.each(cases)('%s', (_name, proofs, untilMs) => {
 });
 
 test('L-4: a stalled worker is mute until a heartbeat sent afterwards is answered NONE', () => {
-  const stalled = muteLease(lease(['join', 0], ['commit', 0]), 3_000);
+  const stalled = muteLease(lease(['join', 0], ['commit', 0]), 3_000, 0);
   expect(publishUntilMs(stalled, timers)).toBe(Number.NEGATIVE_INFINITY);
   expect(leaseUntilMs(stalled, timers)).toBe(19_000); // still the moment at which everything must be closed
   expect(publishUntilMs(extendLease(stalled, 'heartbeat', 2_999), timers)).toBe(Number.NEGATIVE_INFINITY);
   expect(publishUntilMs(extendLease(stalled, 'commit', 3_001), timers)).toBe(Number.NEGATIVE_INFINITY);
   expect(publishUntilMs(extendLease(stalled, 'session', 3_001), timers)).toBe(Number.NEGATIVE_INFINITY);
   expect(publishUntilMs(extendLease(stalled, 'heartbeat', 3_001), timers)).toBe(19_000);
+});
+
+test('L-5: what was sent before a pause is older than the monotonic clock says, and late answers to it prove nothing', () => {
+  const paused = muteLease(lease(['join', 0], ['commit', 0]), 3_000, 5_000);
+  expect(leaseUntilMs(paused, timers)).toBe(14_000);
+  for (const proof of ['join', 'heartbeat', 'commit'] as const) {
+    expect(extendLease(paused, proof, 2_999)).toEqual(paused);
+  }
+  // A heartbeat, which a superseded coordinator answers as well, brings the voice back but not the time.
+  const heard = extendLease(paused, 'heartbeat', 3_001);
+  expect(publishUntilMs(heard, timers)).toBe(14_000);
+  expect(leaseUntilMs(extendLease(heard, 'commit', 3_002), timers)).toBe(22_002);
 });
 
 test('O2: however proofs arrive, the lease never outlives any of its three terms', () => {
@@ -107,20 +119,11 @@ test('O2: however proofs arrive, the lease never outlives any of its three terms
 });
 
 test.each([
-  ['on time', { lateMs: 20, driftMs: 1, wallSinceSentMs: 900 }, 'fine'],
-  ['late by more than half the guard', { lateMs: 501, driftMs: 0, wallSinceSentMs: 900 }, 'stalled'],
-  [
-    'the wall clock ran on while the monotonic one stood',
-    { lateMs: 0, driftMs: 5_000, wallSinceSentMs: 6_000 },
-    'stalled',
-  ],
-  ['the same for longer than the session', { lateMs: 0, driftMs: 30_000, wallSinceSentMs: 31_000 }, 'over'],
-  ['the wall clock was set back', { lateMs: 0, driftMs: -3_600_000, wallSinceSentMs: -3_600_000 }, 'stalled'],
-  [
-    'late, and the clocks agree: the timer of the lease decides',
-    { lateMs: 30_000, driftMs: 0, wallSinceSentMs: 31_000 },
-    'stalled',
-  ],
+  ['on time', { lateMs: 20, driftMs: 1 }, { kind: 'fine' }],
+  ['late by more than half the guard', { lateMs: 501, driftMs: 0 }, { kind: 'stalled', lostMs: 0 }],
+  ['one after a pause of the machine', { lateMs: 0, driftMs: 5_000 }, { kind: 'stalled', lostMs: 5_000 }],
+  ['one after the wall clock was set back', { lateMs: 0, driftMs: -3_600_000 }, { kind: 'stalled', lostMs: 0 }],
+  ['late, and the clocks agree', { lateMs: 30_000, driftMs: 0 }, { kind: 'stalled', lostMs: 0 }],
 ] as const)('L3: a tick that is %s', (_name, tick, verdict) => {
-  expect(judgeTick(tick, timers)).toBe(verdict);
+  expect(judgeTick(tick, timers)).toEqual(verdict);
 });

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { deferred } from '../../../core/deferred.ts';
 import { type LockTimers } from '../../../core/kafka/lock-timers.ts';
 import { LockWorker } from '../../../core/kafka/lock-worker.ts';
+import { alwaysWarm } from '../../../core/kafka/slot-host.ts';
 import { silentLogger } from '../../../core/logger.ts';
 import { seededRandom } from '../../../core/random.ts';
 import { FakeClock, settled } from '../../support/fake-clock.ts';
@@ -9,6 +10,7 @@ import {
   MemoryOwnershipLog,
   ScriptedCoordinator,
   ScriptedHost,
+  ScriptedPeers,
   ScriptedWriter,
   Story,
 } from '../../support/scripted-lock.ts';
@@ -23,6 +25,7 @@ class Scene {
   readonly log = new MemoryOwnershipLog(this.story);
   readonly host = new ScriptedHost(this.story, this.clock);
   readonly fatal: Error[] = [];
+  readonly peers = new ScriptedPeers();
   readonly worker = new LockWorker<ScriptedWriter>({
     slots: 2,
     host: this.host,
@@ -33,6 +36,8 @@ class Scene {
     timers,
     self: { instance: 'i-1', incarnation: 'a', peer: '', zone: '' },
     capacity: 100,
+    peers: this.peers,
+    standby: alwaysWarm,
     clock: this.clock,
     random: seededRandom(7),
     logger: silentLogger,

@@ -22,7 +22,7 @@ const theirs = { instance: 'i-2', incarnation: 'b', memberId: 'm-2', peer: '', z
 /** One slot; `owner` and `prev` by member, 0: none. */
 function planOf(owner: 0 | 1 | 2, prev: 0 | 1 | 2 = 0, prevEpoch = 0n): Plan {
   const slot = { owner, standby: 0, prev, prevEpoch, reason: 1 };
-  return { version: 1n, generation: 4, members: [ours, theirs], slots: [slot] };
+  return { version: 1n, generation: 4, members: [ours, theirs], slots: [slot], leader: 0 };
 }
 
 function recordOf(state: 'held' | 'released', epoch: bigint, holder = theirs, lastSeq = 0n): SlotOwnership {
@@ -40,6 +40,7 @@ class Scene {
   synced: MemberRef | null = { memberId: 'm-1', generation: 4 };
   live = true;
   frozen = false;
+  others = true;
   logEnds = new Map<number, bigint>();
   readonly driver: SlotDriver<ScriptedWriter>;
 
@@ -50,6 +51,7 @@ class Scene {
       mayAcquire: () => this.live && !this.frozen,
       leaseLive: () => this.live,
       draining: () => false,
+      othersMayDoBetter: () => this.others,
       accepted: () => undefined,
       refused: (kind, lane) => this.refused.push(`${lane} ${kind}`),
       wantRebalance: (why) => this.wanted.push(why),
@@ -72,6 +74,7 @@ class Scene {
       slotLowered: (best) => this.driver.heal(best),
       planChanged: () => undefined,
       planLowered: () => undefined,
+      wishesChanged: () => undefined,
       fatal: () => undefined,
     });
     this.register(1n, 'm-0');

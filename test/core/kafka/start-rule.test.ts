@@ -9,6 +9,7 @@ const plan = (prev: number, prevEpoch: bigint): Plan => ({
   generation: 1,
   members: [member('a'), member('b')],
   slots: [{ owner: 1, standby: 2, prev, prevEpoch, reason: 1 }],
+  leader: 0,
 });
 const record = (state: 'held' | 'released', memberId: string, epoch: bigint): SlotOwnership => ({
   slot: 0,

@@ -1,0 +1,301 @@
+/**
+ * The control runs of the simulation: each switches one rule of the lock off, in a copy of the source, and must break a
+ * named invariant. `seed` is the one that found it; a simulation that cannot see a missing rule proves nothing of it.
+ */
+export interface Edit {
+  readonly file: string;
+  /** Must stand in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutation {
+  readonly name: string;
+  /** The invariant that the run must find broken; any of these. */
+  readonly breaks: readonly string[];
+  readonly edits: readonly Edit[];
+  readonly seed: number;
+  /** Only these faults, where a rule is about one thing that random schedules seldom hit. */
+  readonly only?: readonly string[];
+}
+
+const lease = 'core/kafka/lease.ts';
+/** The register backs the barrier up: whoever stands in it unreleased keeps others off. Off with it, or nothing is seen. */
+const registerIgnored: Edit = {
+  file: 'core/kafka/claim.ts',
+  find: '  if (!directory.has(stored.memberId)) return false;\n',
+  replace: '  if (directory.size >= 0) return false;\n',
+};
+const worker = 'core/kafka/lock-worker.ts';
+const group = 'test/simulation/simulated-group.ts';
+const schedule = 'test/simulation/schedule.ts';
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'lease without guard',
+    breaks: ['O1'],
+    edits: [{ file: lease, find: ') - timers.guardMs\n', replace: ')\n' }],
+    only: ['late-timers', 'cut-off', 'answers-vanish'],
+    seed: 127,
+  },
+  {
+    name: 'lease from the answer instead of the sending',
+    breaks: ['O1'],
+    edits: [
+      {
+        file: worker,
+        find: "this.#dispatch({ kind: 'accepted', proof, sentAtMs });",
+        replace:
+          "this.#dispatch({ kind: 'accepted', proof, sentAtMs: Math.max(sentAtMs, this.#options.clock.monotonicMs()) });",
+      },
+    ],
+    only: ['slow-network', 'cut-off', 'requests-vanish'],
+    seed: 168,
+  },
+  {
+    name: 'rebalance timeout left out of the lease',
+    breaks: ['O1'],
+    edits: [{ file: lease, find: '      lease.joinedAtMs + timers.rebalanceTimeoutMs,\n', replace: '' }],
+    only: ['loss', 'join', 'requests-vanish', 'slow-network', 'kill', 'answers-vanish'],
+    seed: 169,
+  },
+  {
+    name: 'lease without proof of the coordinator (C1)',
+    breaks: ['O1'],
+    edits: [{ file: lease, find: '      lease.coordinatorAtMs + timers.sessionTimeoutMs,\n', replace: '' }],
+    only: ['coordinator-superseded'],
+    seed: 1,
+  },
+  {
+    name: 'sessions are kept when the lease ends',
+    breaks: ['O1'],
+    edits: [
+      {
+        file: 'core/kafka/worker-state.ts',
+        find: 'const endLease = (): WorkerStep => to(closing, dropAll, forget, leave);',
+        replace: 'const endLease = (): WorkerStep => to(closing, forget, leave);',
+      },
+    ],
+    seed: 2,
+  },
+  {
+    name: 'no freeze rule',
+    breaks: ['O1', 'O7'],
+    edits: [
+      { file: worker, find: '        this.#slots.freeze();\n', replace: '' },
+      { file: worker, find: "this.#state.kind === 'member' && this.leaseLive(),", replace: 'this.leaseLive(),' },
+    ],
+    seed: 4,
+  },
+  {
+    name: 'no release barrier',
+    breaks: ['O1', 'O4'],
+    edits: [
+      registerIgnored,
+      { file: 'core/kafka/start-rule.ts', find: 'if (entry.prev === 0) return true;', replace: 'return true;' },
+    ],
+    seed: 13,
+  },
+  {
+    name: 'release matched without its epoch',
+    breaks: ['O1'],
+    edits: [
+      registerIgnored,
+      {
+        file: 'core/kafka/start-rule.ts',
+        find: ' && record.epoch >= entry.prevEpoch; // SR1',
+        replace: '; // SR1',
+      },
+    ],
+    only: ['reader-stalls', 'wish', 'join', 'stop'],
+    seed: 0,
+  },
+  {
+    name: 'a higher epoch does not open the barrier (C2)',
+    breaks: ['O16'],
+    edits: [
+      {
+        file: 'core/kafka/start-rule.ts',
+        find: 'if (record.epoch > entry.prevEpoch) return true; // SR2',
+        replace: 'if (record.epoch > entry.prevEpoch) return false;',
+      },
+    ],
+    only: ['kill', 'stop', 'wish', 'slow-network', 'ownership-away', 'stop-kill'],
+    seed: 0,
+  },
+  {
+    name: 'claims of other members are ignored (C3)',
+    breaks: ['O1'],
+    edits: [registerIgnored],
+    only: ['loss', 'slow-network', 'coordinator-crash', 'wish', 'stop'],
+    seed: 0,
+  },
+  {
+    name: 'the plan of an older Join is adopted (C4)',
+    breaks: ['O1', 'O7', 'O12'],
+    edits: [
+      {
+        file: 'core/kafka/worker-state.ts',
+        find: '    synced: stay, // W2: of the Join before this one\n',
+        replace:
+          "    synced: (state, event) => to({ kind: 'member', lease: extendLease(state.lease, 'join', event.sentAtMs) }, { kind: 'adopt', acquire: true }),\n",
+      },
+      {
+        file: 'core/kafka/membership.ts',
+        find: '      if (serial !== this.#serial) return; // M1\n      const plan =',
+        replace: '      const plan =',
+      },
+    ],
+    only: ['loss', 'slow-network', 'coordinator-crash', 'wish', 'stop', 'join'],
+    seed: 0,
+  },
+  {
+    name: 'joining while sessions are still closing',
+    breaks: ['O12'],
+    edits: [
+      { file: worker, find: '    if (!this.#slots.anyLost()) {', replace: '    {' },
+      { file: worker, find: '    while (this.#slots.anyLost()) {', replace: '    while (this.#nonce < 0) {' },
+    ],
+    only: ['freeze', 'cut-off', 'coordinator-crash'],
+    seed: 235,
+  },
+  {
+    name: 'epoch without floors',
+    breaks: ['O3'],
+    edits: [
+      {
+        file: 'core/kafka/claim.ts',
+        find: 'return seen.reduce((floor, epoch) => (epoch >= floor ? epoch + 1n : floor), BigInt(Math.trunc(nowMs)));',
+        replace: 'return BigInt(Math.trunc(nowMs)) + BigInt(seen.length) * 0n;',
+      },
+    ],
+    seed: 1,
+  },
+  {
+    name: 'epoch from the generation',
+    breaks: ['O3'],
+    edits: [
+      {
+        file: 'core/kafka/acquisition.ts',
+        find: 'return { epoch: nextEpoch(seen, clock.nowMs()),',
+        replace: 'return { epoch: BigInt(member.generation) + BigInt(seen.length + clock.nowMs()) * 0n,',
+      },
+    ],
+    only: ['all-die', 'kill', 'register-lost'],
+    seed: 0,
+  },
+  {
+    name: 'a register that was lost is not looked for in the logs (C6)',
+    breaks: ['O3'],
+    edits: [
+      {
+        file: 'core/kafka/acquisition.ts',
+        find: '  if (lost.length === 0) return new Map();',
+        replace: '  if (lost.length >= 0) return new Map();',
+      },
+      {
+        file: 'core/kafka/acquisition.ts',
+        find: 'const seen = [stored?.epoch, record?.epoch, floor,',
+        replace: 'const seen = [stored?.epoch, floor,',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    name: 'the register takes a claim of any generation',
+    breaks: ['O1', 'O3'],
+    edits: [
+      {
+        file: group,
+        find: "    if (member === undefined) return 'UNKNOWN_MEMBER_ID';\n    if (generation !== this.#generation) return 'ILLEGAL_GENERATION';\n    if (this.#state === 'completing') return 'REBALANCE_IN_PROGRESS';",
+        replace: "    if (generation < 0) return 'ILLEGAL_GENERATION';",
+      },
+      {
+        file: group,
+        find: '    this.#renew(member);\n    for (const commit of commits) {',
+        replace: '    if (member !== undefined) this.#renew(member);\n    for (const commit of commits) {',
+      },
+    ],
+    seed: 0,
+  },
+  {
+    name: 'a timeout passes for evidence',
+    breaks: ['O1'],
+    edits: [
+      {
+        file: schedule,
+        find: "  cut('cut-off', 3, ({ path }, on) => {",
+        replace:
+          "  cut('cut-off', 3, ({ path, peers }, on, _random, world) => {\n    if (on) for (const other of world.alive) if (other.path !== path) other.peers.accuse({ peers } as SimulatedWorker);",
+      },
+    ],
+    only: ['cut-off'],
+    seed: 0,
+  },
+  {
+    name: 'sent again under a new producer id with new positions',
+    breaks: ['O5'],
+    edits: [
+      {
+        file: 'test/simulation/simulated-partition.ts',
+        find: '    this.#reinitsAtMs.push(nowMs);\n',
+        replace:
+          '    this.#reinitsAtMs.push(nowMs);\n    for (const batch of this.#queues.telemetry.waiting) {\n      for (const record of batch.numbered) Object.assign(record, { seq: (this.lastSeq += 1n) });\n    }\n',
+      },
+    ],
+    only: ['slow-network', 'loss', 'false-evidence', 'transactions-away'],
+    seed: 0,
+  },
+  {
+    name: 'no heal rule',
+    breaks: ['O15'],
+    edits: [
+      {
+        file: worker,
+        find: '    slotLowered: (best) => this.#slots.heal(best),',
+        replace: '    slotLowered: () => undefined,',
+      },
+      {
+        file: worker,
+        find: '    planLowered: () => this.#leadership.planLowered(),',
+        replace: '    planLowered: () => undefined,',
+      },
+    ],
+    only: ['compaction', 'freeze', 'cut-off', 'slow-network', 'ownership-away', 'loss'],
+    seed: 0,
+  },
+  {
+    name: 'fenced writer off: the broker takes whatever comes',
+    breaks: ['O4', 'O5'],
+    edits: [{ file: 'test/simulation/simulated-partition.ts', find: '  fenced = true;', replace: '  fenced = false;' }],
+    only: ['slow-network', 'freeze', 'cut-off', 'false-evidence'],
+    seed: 0,
+  },
+  {
+    name: 'heartbeats of a former member go on',
+    breaks: ['O16'],
+    edits: [
+      {
+        file: 'core/kafka/worker-state.ts',
+        find: "{ ...state, phase: 'join-pending' }, forget, joinAsNew)",
+        replace: "{ ...state, phase: 'join-pending' }, joinAsNew)",
+      },
+    ],
+    only: ['coordinator-superseded', 'slow-network', 'freeze', 'loss'],
+    seed: 0,
+  },
+  {
+    name: 'a pause of the machine ages nothing (L-5)',
+    breaks: ['O1'],
+    edits: [
+      {
+        file: lease,
+        find: "  return { kind: 'stalled', lostMs: Math.max(0, driftMs) };",
+        replace: "  return { kind: 'stalled', lostMs: Math.max(0, driftMs) * 0 };",
+      },
+      { file: lease, find: '  if (sentAtMs < lease.stalledAtMs) return lease; // L-5\n', replace: '' },
+    ],
+    only: ['suspend', 'coordinator-superseded'],
+    seed: 0,
+  },
+];
