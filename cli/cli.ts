@@ -3,8 +3,10 @@ import { HoldfastError, messageOf } from '../core/errors.ts';
 import { registerConfig } from './commands/config.ts';
 import { registerDev } from './commands/dev.ts';
 import { registerDevices } from './commands/devices.ts';
+import { registerDrain } from './commands/drain.ts';
 import { registerGet } from './commands/get.ts';
 import { registerInstances } from './commands/instances.ts';
+import { registerMove } from './commands/move.ts';
 import { registerOwnership } from './commands/ownership.ts';
 import { registerProfiles } from './commands/profiles.ts';
 import { registerServices } from './commands/serve.ts';
@@ -33,6 +35,8 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   registerGet(program, context, done);
   registerOwnership(program, context, done);
   registerInstances(program, context, done);
+  registerDrain(program, context, done);
+  registerMove(program, context, done);
   registerTopics(program, context, done);
   registerConfig(program, context, done);
   program

@@ -26,13 +26,23 @@ export interface EmbeddedKafkaOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** `host:port` that clients are told for a node instead of its own address (a test's proxy), by node id. */
   readonly advertised?: Readonly<Record<number, string>>;
+  /** Where nodes reach each other, by node id: gets their real addresses before they start, gives a test's proxies. */
+  readonly between?: (nodes: ReadonlyMap<number, NodeAddresses>) => Promise<ReadonlyMap<number, NodeAddresses>>;
   readonly clock: Clock;
+}
+
+/** `host:port` of the two listeners that other nodes use. */
+export interface NodeAddresses {
+  readonly broker: string;
+  readonly controller: string;
 }
 
 interface Node {
   readonly id: number;
   readonly port: number;
   readonly controllerPort: number;
+  /** Where brokers reach it, when that is not `port`. */
+  readonly internalPort: number | undefined;
   readonly dir: string;
   process: ChildProcess | undefined;
 }
@@ -46,6 +56,8 @@ export class EmbeddedKafka implements Component {
   readonly name = 'embedded kafka';
   readonly #options: EmbeddedKafkaOptions;
   #nodes: Node[] = [];
+  /** How nodes see each other. */
+  #seenAs: ReadonlyMap<number, NodeAddresses> = new Map();
 
   constructor(options: EmbeddedKafkaOptions) {
     this.#options = options;
@@ -79,15 +91,18 @@ export class EmbeddedKafka implements Component {
   }
 
   async #startNodes(clusterId: string, signal: AbortSignal): Promise<void> {
-    const { dataDir, nodes } = this.#options;
-    const ports = await freePorts(nodes * 2, this.#options.preferredPort);
+    const { dataDir, nodes, between } = this.#options;
+    const ports = await freePorts(nodes * 3, this.#options.preferredPort);
     this.#nodes = Array.from({ length: nodes }, (_, index) => ({
       id: index + 1,
       port: ports[index] as number,
       controllerPort: ports[nodes + index] as number,
+      internalPort: between === undefined ? undefined : ports[2 * nodes + index],
       dir: join(dataDir, `node-${index + 1}`),
       process: undefined,
     }));
+    const addresses = new Map(this.#nodes.map((node) => [node.id, addressesOf(node)]));
+    this.#seenAs = (await between?.(addresses)) ?? addresses;
     await Promise.all(this.#nodes.map((node) => this.#prepare(node, clusterId, signal)));
     await Promise.all(this.#nodes.map((node) => this.#launch(node, signal)));
   }
@@ -200,18 +215,12 @@ export class EmbeddedKafka implements Component {
   }
 
   #properties(node: Node): string {
-    const voters = this.#nodes.map((voter) => `${voter.id}@${host}:${voter.controllerPort}`).join(',');
     const replicas = String(this.#nodes.length);
     const inSync = this.#nodes.length === 1 ? '1' : '2';
     const properties: Record<string, string> = {
       'process.roles': 'broker,controller',
       'node.id': String(node.id),
-      'controller.quorum.voters': voters,
-      'controller.listener.names': 'CONTROLLER',
-      listeners: `PLAINTEXT://${host}:${node.port},CONTROLLER://${host}:${node.controllerPort}`,
-      'advertised.listeners': `PLAINTEXT://${this.#options.advertised?.[node.id] ?? `${host}:${node.port}`}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      'inter.broker.listener.name': 'PLAINTEXT',
+      ...this.#listeners(node),
       'log.dirs': join(node.dir, 'data'),
       'auto.create.topics.enable': 'false',
       'group.initial.rebalance.delay.ms': '0', // else 3 s at the first join
@@ -236,6 +245,27 @@ export class EmbeddedKafka implements Component {
       .join('');
   }
 
+  #listeners(node: Node): Record<string, string> {
+    const voters = this.#nodes.map(({ id }) => `${id}@${this.#seenAs.get(id)?.controller ?? ''}`).join(',');
+    const client = `PLAINTEXT://${this.#options.advertised?.[node.id] ?? `${host}:${node.port}`}`;
+    const seenAs = this.#seenAs.get(node.id);
+    const apart = node.internalPort !== undefined && seenAs !== undefined;
+    return {
+      'controller.quorum.voters': voters,
+      'controller.listener.names': 'CONTROLLER',
+      listeners: [
+        `PLAINTEXT://${host}:${node.port}`,
+        `CONTROLLER://${host}:${node.controllerPort}`,
+        ...(apart ? [`INTERNAL://${host}:${node.internalPort}`] : []),
+      ].join(','),
+      'advertised.listeners': apart
+        ? `${client},INTERNAL://${seenAs.broker},CONTROLLER://${seenAs.controller}`
+        : client,
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'inter.broker.listener.name': apart ? 'INTERNAL' : 'PLAINTEXT',
+    };
+  }
+
   async #failed(node: Node, what: string): Promise<HoldfastError> {
     const tail = await this.logTail(node.id);
     const locked = tail.includes('Failed to acquire lock');
@@ -246,6 +276,10 @@ export class EmbeddedKafka implements Component {
       facts: { logTail: tail },
     });
   }
+}
+
+function addressesOf({ port, internalPort, controllerPort }: Node): NodeAddresses {
+  return { broker: `${host}:${internalPort ?? port}`, controller: `${host}:${controllerPort}` };
 }
 
 /** Forgets everything a stopped embedded Kafka kept. */

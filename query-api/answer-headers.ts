@@ -1,7 +1,7 @@
 /** The `Holdfast-…` headers of an answer about state. */
-import { slotKey } from '../schemas/topics.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type TablesView } from './api-context.ts';
+import { ownerName, slotRecord } from './group-map.ts';
 
 /** A longer cursor is in the body alone: clients and proxies bound the sum of all headers, often at 8 KB. */
 const cursorLengthMax = 4_096;
@@ -17,15 +17,9 @@ export function stateHeaders(
   };
   if (answer.cursor.length <= cursorLengthMax) headers['Holdfast-Cursor'] = answer.cursor;
   const [slot] = answer.slots;
-  const owner = slot !== undefined && answer.slots.length === 1 ? ownerOf(slot, tables) : null;
+  const owner = slot !== undefined && answer.slots.length === 1 ? ownerName(slotRecord(tables, 'ingest', slot)) : null;
   if (owner !== null) headers['Holdfast-Owner'] = headerText(owner);
   return headers;
-}
-
-/** The instance that holds a slot, by its last record; `null`: nobody does. */
-export function ownerOf(slot: Slot, tables: TablesView): string | null {
-  const row = tables.ownership.get(slotKey(slot));
-  return row?.kind === 'slot' && row.slot.state === 'held' ? (row.slot.holder?.instance ?? null) : null;
 }
 
 /** Instance ids are free text; a header is printable ASCII. */

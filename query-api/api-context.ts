@@ -14,6 +14,7 @@ import { type StateView } from './replica.ts';
 import { type Sightings } from './sightings.ts';
 import { type StatusRow } from './status-row.ts';
 import { type Rows } from './tables.ts';
+import { type Wishes } from './wishes.ts';
 
 export type RequestLimits = Pick<
   QueryApiSettings,
@@ -40,6 +41,7 @@ export interface ApiContext {
   readonly tables: TablesView;
   readonly state: StateView;
   readonly desired: DesiredState;
+  readonly wishes: Wishes;
 }
 
 /** Throws `NOT_CAUGHT_UP` until the tables have been read to their ends. */

@@ -1,13 +1,12 @@
 /**
  * What is wanted: devices and profiles, changed over HTTP and kept in two compacted topics.
  *
- * W1. A change is answered when it is durable *and* visible in this instance's tables: who then asks here, sees it.
+ * W1. A change is answered when it is durable *and* visible in this instance's tables (change-writer.ts).
  * W2. A change that changes nothing writes nothing, so it disturbs no session.
  * W3. Nothing is written while anything in the request is wrong; all problems are told at once.
  * W4. Changes of one instance are made one after another, so a precondition holds when the record is written. Between
  *     instances the last write wins.
  */
-import { manyWaits, raceAbort } from '../core/abort.ts';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { type Logger } from '../core/logger.ts';
@@ -16,37 +15,20 @@ import { parseDevice, parseDevicesFile, parseProfile, sameDevice, sameProfile } 
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { type RecordCodec } from '../schemas/record-codec.ts';
 import { slotOf } from '../schemas/slot.ts';
-import { type MessageName } from '../schemas/topics.ts';
+import { type ChangedRecord, type ChangeWriter, type WritableRows } from './change-writer.ts';
 import { entityTag, type Preconditions, requirePreconditions } from './etag.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { checkProfiles, namesOf, warningsOf, wishesOf } from './device-checks.ts';
+import { bodyInvalid } from './problem.ts';
 import { SerialQueue } from './serial-queue.ts';
-import { type Rows } from './tables.ts';
-
-/** A table that can be waited for. */
-export interface WritableRows<V> extends Rows<V> {
-  waitFor(partition: number, offset: bigint, signal: AbortSignal): Promise<void>;
-}
-
-export interface RecordSender {
-  /** Resolves with the offset of the first record once all are durable. */
-  send(
-    topic: string,
-    partition: number,
-    records: readonly { key: Buffer; value: Buffer | null; header?: Buffer | null }[],
-  ): Promise<bigint>;
-}
 
 export interface DesiredStateOptions {
   readonly devices: WritableRows<Device>;
   readonly profiles: WritableRows<Profile>;
-  readonly sender: RecordSender;
-  /** The 6 bytes before a message. */
-  readonly framePrefix: (topic: string, message: MessageName) => Buffer;
+  readonly writer: ChangeWriter;
   /** Full names. */
   readonly topics: { readonly devices: string; readonly profiles: string };
   readonly slots: number;
-  readonly writeTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<QueryApiMetrics, 'changes'>;
@@ -211,7 +193,8 @@ export class DesiredState {
       throw new HoldfastError(code, `there is no ${kind.noun} ${name}`, { facts: { [kind.noun]: name } });
     }
     requirePreconditions(author, entityTag(kind.codec.encode(present)));
-    await this.#append(kind, new Map([[kind.partitionOf(name), [{ key: Buffer.from(name), value: null }]]]));
+    const records: ChangedRecord[] = [{ key: Buffer.from(name), value: null }];
+    await this.#options.writer.write(kind.topic, kind.rows, new Map([[kind.partitionOf(name), records]])); // W1
     this.#options.metrics.changes.inc({ kind: `${kind.noun} deleted` });
     this.#options.logger.info({ [kind.noun]: name, changedBy: author.changedBy }, `${kind.noun} deleted`);
   }
@@ -219,7 +202,8 @@ export class DesiredState {
   /** Writes those that differ from what is there (W2). */
   async #writeAll<V extends Stamped>(kind: Kind<V>, wanted: readonly V[], changedBy: string): Promise<Tally> {
     const tally: Tally = { created: 0, updated: 0, unchanged: 0 };
-    const byPartition = new Map<number, { key: Buffer; value: Buffer }[]>();
+    const { writer } = this.#options;
+    const byPartition = new Map<number, ChangedRecord[]>();
     const changedAtNs = this.#options.clock.nowNs();
     for (const record of wanted) {
       const present = kind.rows.get(record.name);
@@ -228,43 +212,16 @@ export class DesiredState {
         continue;
       }
       tally[present === undefined ? 'created' : 'updated'] += 1;
-      const prefix = this.#options.framePrefix(kind.topic, kind.codec.message);
-      const value = Buffer.concat([prefix, kind.codec.encode({ ...record, changedBy, changedAtNs })]);
+      const value = writer.value(kind.topic, kind.codec, { ...record, changedBy, changedAtNs });
       const partition = kind.partitionOf(record.name);
       const records = byPartition.get(partition) ?? [];
       records.push({ key: Buffer.from(record.name), value });
       byPartition.set(partition, records);
     }
-    await this.#append(kind, byPartition);
+    await writer.write(kind.topic, kind.rows, byPartition); // W1
     if (tally.created > 0) this.#options.metrics.changes.inc({ kind: `${kind.noun} created` }, tally.created);
     if (tally.updated > 0) this.#options.metrics.changes.inc({ kind: `${kind.noun} updated` }, tally.updated);
     return tally;
-  }
-
-  /** Durable, then visible here (W1), within the time limit. */
-  async #append<V extends Stamped>(
-    kind: Kind<V>,
-    byPartition: ReadonlyMap<number, readonly { key: Buffer; value: Buffer | null }[]>,
-  ): Promise<void> {
-    const { sender, clock, writeTimeoutMs } = this.#options;
-    const waiting = new AbortController();
-    const late = new HoldfastError(
-      'KAFKA_UNAVAILABLE',
-      `the change was not durable and visible within ${writeTimeoutMs} ms; it may still take effect: read it again, or repeat it`,
-      { retryable: true },
-    );
-    const signal = manyWaits(waiting.signal); // one or two per partition
-    const timer = clock.after(writeTimeoutMs, () => waiting.abort(late));
-    try {
-      await Promise.all(
-        [...byPartition].map(async ([partition, records]) => {
-          const first = await raceAbort(sender.send(kind.topic, partition, records), signal);
-          await kind.rows.waitFor(partition, first + BigInt(records.length - 1), signal);
-        }),
-      );
-    } finally {
-      timer.cancel();
-    }
   }
 }
 
@@ -275,10 +232,4 @@ function named(name: string, body: unknown): { problems: string[]; input: unknow
   const problems =
     given === name ? [] : [`name: ${JSON.stringify(given)} is not the ${JSON.stringify(name)} of the URL`];
   return { problems, input: { ...body, name } };
-}
-
-function bodyInvalid(problems: readonly string[]): HoldfastError {
-  const [first = 'it is not as documented'] = problems;
-  const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
-  return new HoldfastError('BODY_INVALID', `${first}${more}`, { facts: { problems } });
 }

@@ -52,7 +52,7 @@ export function createQueryApiMetrics(metrics: Metrics, sources: GaugeSources): 
     }),
     changes: new Counter({
       name: 'holdfast_query_api_changes_total',
-      help: 'Changes of devices and profiles written',
+      help: 'Changes of devices, profiles and wishes written',
       labelNames: ['kind'],
       registers,
     }),

@@ -22,6 +22,7 @@ const requestProblems: Partial<Record<ErrorCode, readonly [status: number, title
   BODY_INVALID: [400, 'body is invalid'],
   DEVICE_UNKNOWN: [404, 'device is unknown'],
   PROFILE_UNKNOWN: [404, 'profile is unknown'],
+  INSTANCE_UNKNOWN: [404, 'instance is unknown'],
   ROUTE_UNKNOWN: [404, 'route is unknown'],
   METHOD_NOT_ALLOWED: [405, 'method is not allowed'],
   PROFILE_IN_USE: [409, 'profile is in use'],
@@ -43,6 +44,13 @@ const bodyProblems: Readonly<Record<string, ErrorCode>> = {
   'encoding.unsupported': 'MEDIA_TYPE_UNSUPPORTED',
   'charset.unsupported': 'MEDIA_TYPE_UNSUPPORTED',
 };
+
+/** What is wrong with a body, all of it: the detail is the first problem, the document lists every one. */
+export function bodyInvalid(problems: readonly string[]): HoldfastError {
+  const [first = 'it is not as documented'] = problems;
+  const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
+  return new HoldfastError('BODY_INVALID', `${first}${more}`, { facts: { problems } });
+}
 
 /** The problem that answers `thrown`. Never throws. */
 export function problemOf(thrown: unknown): Problem {

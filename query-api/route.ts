@@ -36,6 +36,8 @@ export interface Route {
   readonly path: string;
   /** Query parameters that the route takes; `null`: it reads the URL itself. */
   readonly parameters: readonly string[] | null;
+  /** False for a POST that says everything in its path. */
+  readonly takesBody?: false;
   answer(request: ApiRequest): Answer | Promise<Answer>;
 }
 
@@ -47,6 +49,16 @@ export function successText(dataText: string, extra = ''): string {
 /** The usual answer; 64-bit numbers are strings already when they get here. */
 export function success(data: object, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status: 200, body: successText(JSON.stringify(data)), headers };
+}
+
+/** 202: the change is known here, what it sets off is still to come. */
+export function accepted(data: object, warnings: readonly string[] = []): Answer {
+  return { status: 202, body: successText(JSON.stringify(data), warningsText(warnings)) };
+}
+
+/** What is legal but odd, beside the data. */
+export function warningsText(warnings: readonly string[]): string {
+  return warnings.length === 0 ? '' : `,"warnings":${JSON.stringify(warnings)}`;
 }
 
 /** A part of the path. */

@@ -4,6 +4,8 @@
  * Q1. What is wrong with a request is refused before its route runs: URL length, parameters, media type, body.
  * Q2. The server listens before the tables are read, so that /healthz and /readyz answer while loading.
  * Q3. A server that only this machine reaches answers only those who mean it (`own-host.ts`).
+ * Q4. No page of another origin changes anything: a browser asks before it sends a PUT, a DELETE or JSON, and we do not
+ *     allow it; a POST without a body it sends at once, so there the page's origin is checked.
  */
 import express, {
   type ErrorRequestHandler,
@@ -140,6 +142,7 @@ export class ApiServer implements Component {
       const answer: RequestHandler = (request, response) => this.#answer(route, request, response);
       if (route.method === 'GET') mounted.get(answer);
       else if (route.method === 'PUT') mounted.put(requireJson, parseBody, answer);
+      else if (route.method === 'POST' && route.takesBody === false) mounted.post(requireOwnOrigin, answer);
       else if (route.method === 'POST') mounted.post(requireJson, parseBody, answer);
       else if (route.method === 'DELETE') mounted.delete(answer);
       else mounted.all(answer);
@@ -238,6 +241,17 @@ const requireJson: RequestHandler = (request, _response, next) => {
     throw new HoldfastError('MEDIA_TYPE_UNSUPPORTED', detail);
   }
   next();
+};
+
+/** Q4. Whoever is no browser sends no `Origin`. */
+const requireOwnOrigin: RequestHandler = (request, _response, next) => {
+  const { origin, host } = request.headers;
+  if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) {
+    next();
+    return;
+  }
+  const detail = `Origin ${JSON.stringify(origin.slice(0, 200))} is another page's; changes are for pages of this server and for clients that are no browser`;
+  throw new HoldfastError('PARAMETER_INVALID', detail, { facts: { header: 'Origin' } });
 };
 
 /** What is not HTTP, or has headers without end, is answered on the bare socket. */

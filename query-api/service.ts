@@ -10,12 +10,13 @@ import { type Readiness } from '../core/admin-server.ts';
 import { advertisedHost } from '../core/advertised-host.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { Producer } from '../core/kafka/producer.ts';
-import { registryProbe } from '../core/kafka/registry.ts';
+import { registryProbe, type SchemaIds } from '../core/kafka/registry.ts';
 import { type Logger } from '../core/logger.ts';
 import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
 import { type Service, type ServiceDeps } from '../core/service.ts';
 import { topicOf } from '../schemas/topics.ts';
 import { type ApiContext } from './api-context.ts';
+import { ChangeWriter } from './change-writer.ts';
 import { type QueryApiSettings } from './config.ts';
 import { DesiredState } from './desired-state.ts';
 import { InstanceRecord } from './instance-record.ts';
@@ -29,6 +30,7 @@ import { type ClusterHealth } from './routes/cluster.ts';
 import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { Tables } from './tables.ts';
+import { Wishes } from './wishes.ts';
 
 /** Constructs, starts nothing. Throws `SETTING_INVALID`, `CREDENTIALS_INVALID`. */
 export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): Service {
@@ -49,19 +51,14 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const tables = new Tables({ ...common, topicPrefix, slots });
   const producer = new Producer({ kafka });
   const setup = new KafkaSetup({ settings, kafka, producer, env: deps.env, clock, logger });
-  const desired = new DesiredState({
-    devices: tables.devices,
-    profiles: tables.profiles,
-    sender: producer,
-    framePrefix: (topic, message) => setup.schemas.framePrefix(topic, message),
-    topics: { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') },
-    slots,
-    writeTimeoutMs: settings.writeTimeoutMs,
-    clock,
-    logger,
-    metrics: ownMetrics,
-  });
-  const context: ApiContext = { instanceId, slots, limits: settings, clock, tables, state: replica, desired };
+  const framePrefix: SchemaIds['framePrefix'] = (topic, message) => setup.schemas.framePrefix(topic, message);
+  const writer = new ChangeWriter({ sender: producer, framePrefix, writeTimeoutMs: settings.writeTimeoutMs, clock });
+  const changing = { writer, clock, logger, metrics: ownMetrics };
+  const { devices, profiles } = tables;
+  const topics = { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') };
+  const desired = new DesiredState({ ...changing, devices, profiles, topics, slots });
+  const wishes = new Wishes({ ...changing, tables, topic: topicOf(topicPrefix, 'ownership') });
+  const context: ApiContext = { instanceId, slots, limits: settings, clock, tables, state: replica, desired, wishes };
   const readiness = (): Readiness => readinessNow(settings, tables, replica);
   const registry = registryWatch(settings, deps, logger);
   const health = healthOf(replica, registry);

@@ -1,17 +1,25 @@
 /** `holdfast ownership`: who holds which slot. */
 import { type Command, Option } from 'commander';
+import { type ApiClient } from '../api-client.ts';
 import { type CliContext } from '../context.ts';
-import { formatTable } from '../table-output.ts';
+import { formatTable, printable } from '../table-output.ts';
 import { type ApiFlags, apiOf, type Done, printJson, withServer } from './api-flags.ts';
 
-interface SlotRow {
+export interface SlotRow {
   readonly slot: number;
   readonly state: string;
   readonly owner: string | null;
   readonly standby: string | null;
+  /** The instance that it is to move to. */
+  readonly wish: string | null;
   readonly epoch: string | null;
   readonly position: string | null;
   readonly reason: string | null;
+}
+
+export interface Ownership {
+  readonly plan: { readonly version: string; readonly leader: string | null } | null;
+  readonly slots: readonly SlotRow[];
 }
 
 export function registerOwnership(program: Command, context: CliContext, done: Done): void {
@@ -19,21 +27,32 @@ export function registerOwnership(program: Command, context: CliContext, done: D
     .description('who holds which slot')
     .addOption(new Option('--group <group>', 'whose slots').choices(['ingest', 'replicator']).default('ingest'))
     .action(async (flags: ApiFlags & { group: string }) => {
-      const data = await apiOf(flags, context).call('GET', `/api/v1/ownership?group=${flags.group}`);
-      if (flags.json === true) printJson(data, context);
-      else context.print(formatSlots((data as { slots: readonly SlotRow[] }).slots));
+      const ownership = await readOwnership(apiOf(flags, context), flags.group);
+      if (flags.json === true) printJson(ownership, context);
+      else context.print(`${formatPlan(ownership)}\n${formatSlots(ownership.slots)}`);
       done(0);
     });
 }
 
+/** `group`: `ingest` or `replicator`. */
+export async function readOwnership(api: ApiClient, group: string): Promise<Ownership> {
+  return (await api.call('GET', `/api/v1/ownership?group=${encodeURIComponent(group)}`)) as Ownership;
+}
+
+function formatPlan({ plan }: Ownership): string {
+  if (plan === null) return 'no plan yet: no instance of this group has started';
+  return printable(`leader ${plan.leader ?? '-'}, plan version ${plan.version}`);
+}
+
 function formatSlots(slots: readonly SlotRow[]): string {
   return formatTable(
-    ['slot', 'state', 'owner', 'standby', 'epoch', 'position', 'reason'],
-    slots.map(({ slot, state, owner, standby, epoch, position, reason }) => [
+    ['slot', 'state', 'owner', 'standby', 'wish', 'epoch', 'position', 'reason'],
+    slots.map(({ slot, state, owner, standby, wish, epoch, position, reason }) => [
       String(slot),
       state,
       owner ?? '-',
       standby ?? '-',
+      wish ?? '-',
       epoch ?? '-',
       position ?? '-',
       reason ?? '-',

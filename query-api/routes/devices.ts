@@ -7,7 +7,7 @@ import { changedByOf } from '../changed-by.ts';
 import { deviceNames } from '../device-filter.ts';
 import { matchesTag } from '../etag.ts';
 import { formatPageToken, integer, pageToken } from '../parameters.ts';
-import { type Answer, type ApiRequest, param, type Route, success, successText } from '../route.ts';
+import { type Answer, type ApiRequest, param, type Route, success, successText, warningsText } from '../route.ts';
 
 export function deviceRoutes(context: ApiContext): Route[] {
   return [
@@ -108,8 +108,4 @@ export function changedAnswer(
 ): Answer {
   const body = successText(JSON.stringify(document), warningsText(changed.warnings));
   return { status: changed.outcome === 'created' ? 201 : 200, body, headers: { ETag: etag } };
-}
-
-function warningsText(warnings: readonly string[]): string {
-  return warnings.length === 0 ? '' : `,"warnings":${JSON.stringify(warnings)}`;
 }

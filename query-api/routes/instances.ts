@@ -1,35 +1,67 @@
-/** `GET /api/v1/instances`: the processes of this cluster that we have seen lately. */
+/** `/api/v1/instances`: the processes of this cluster that we have seen lately, and the wish that one holds no slots. */
+import { type Placement } from '../../schemas/ownership.ts';
 import { type ApiContext, requireTables } from '../api-context.ts';
-import { type Route, success } from '../route.ts';
+import { changedByOf } from '../changed-by.ts';
+import { isDraining } from '../group-map.ts';
+import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
 
 export function instanceRoutes(context: ApiContext): Route[] {
   return [
+    { method: 'GET', path: '/api/v1/instances', parameters: [], answer: () => listInstances(context) },
     {
-      method: 'GET',
-      path: '/api/v1/instances',
+      method: 'POST',
+      path: '/api/v1/instances/:id\\:drain',
       parameters: [],
-      answer: () => {
-        const { instances, sightings } = requireTables(context);
-        const present = [...instances.entries()]
-          .filter(([id]) => sightings.isAlive(id))
-          .sort(([a], [b]) => (a < b ? -1 : 1));
-        return success({
-          instances: present.map(([id, instance]) => ({
-            instance: id,
-            role: instance.role,
-            http: orNull(instance.http),
-            gnmi: orNull(instance.gnmi),
-            zone: orNull(instance.zone),
-            version: instance.version,
-            seenMs: sightings.seenMs(id) ?? null,
-            draining: instance.draining,
-            load: instance.load / 1000,
-            slots: instance.slots.length,
-          })),
-        });
+      takesBody: false,
+      answer: (request) => drain(context, request),
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/instances/:id\\:resume',
+      parameters: [],
+      takesBody: false,
+      answer: async (request) => {
+        requireTables(context);
+        const instance = param(request, 'id');
+        const withdrawn = await context.wishes.resume(instance, changedByOf(request));
+        return accepted({ instance, drain: false, withdrawn });
       },
     },
   ];
+}
+
+function listInstances(context: ApiContext): Answer {
+  const tables = requireTables(context);
+  const { instances, sightings } = tables;
+  const present = [...instances.entries()].filter(([id]) => sightings.isAlive(id)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return success({
+    instances: present.map(([id, instance]) => ({
+      instance: id,
+      role: instance.role,
+      http: orNull(instance.http),
+      gnmi: orNull(instance.gnmi),
+      zone: orNull(instance.zone),
+      version: instance.version,
+      seenMs: sightings.seenMs(id) ?? null,
+      draining: isDraining(tables, instance),
+      load: instance.load / 1000,
+      slots: instance.slots.length,
+    })),
+  });
+}
+
+async function drain(context: ApiContext, request: ApiRequest): Promise<Answer> {
+  requireTables(context);
+  const instance = param(request, 'id');
+  const { group, wish, warnings } = await context.wishes.drain(instance, changedByOf(request));
+  const { incarnation } = wish;
+  return accepted({ instance, group, drain: true, incarnation, ...changeDocument(wish) }, warnings);
+}
+
+/** Who wished it and when, as device documents say who changed them; null where nothing is wished. */
+export function changeDocument(wish: Placement | null): { changedBy: string | null; changedAt: string | null } {
+  if (wish === null) return { changedBy: null, changedAt: null };
+  return { changedBy: wish.changedBy, changedAt: new Date(Number(wish.changedAtNs / 1_000_000n)).toISOString() };
 }
 
 function orNull(text: string): string | null {

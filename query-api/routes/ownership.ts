@@ -1,11 +1,15 @@
-/** `GET /api/v1/ownership`: who holds which slot, of ingest or of the replicators. */
+/** `/api/v1/ownership`: who holds which slot, of ingest or of the replicators, and the wish that one moves. */
 import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { formatPosition } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
-import { planKey, slotKey, statePlanKey, stateSlotKey } from '../../schemas/topics.ts';
+import { type GroupRole } from '../../schemas/topics.ts';
 import { type ApiContext, requireTables, type TablesView } from '../api-context.ts';
-import { choice } from '../parameters.ts';
-import { type Route, success } from '../route.ts';
+import { changedByOf } from '../changed-by.ts';
+import { groupPlacement, memberName, ownerName, planOf, slotRecord } from '../group-map.ts';
+import { choice, invalid } from '../parameters.ts';
+import { bodyInvalid } from '../problem.ts';
+import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
+import { changeDocument } from './instances.ts';
 
 export function ownershipRoutes(context: ApiContext): Route[] {
   return [
@@ -16,34 +20,73 @@ export function ownershipRoutes(context: ApiContext): Route[] {
       answer: (request) => {
         const tables = requireTables(context);
         const group = choice(request.parameters, 'group', ['ingest', 'replicator']) ?? 'ingest';
-        const row = tables.ownership.get(group === 'ingest' ? planKey : statePlanKey);
-        const plan = row?.kind === 'plan' ? row.plan : null;
-        const keyOf = group === 'ingest' ? slotKey : stateSlotKey;
-        const slots = Array.from({ length: context.slots }, (_, slot) => {
-          const held = tables.ownership.get(keyOf(slot));
-          return slotDocument(tables, slot, held?.kind === 'slot' ? held.slot : null, plan);
-        });
+        const plan = planOf(tables, group);
+        const slots = Array.from({ length: context.slots }, (_, slot) => slotDocument({ tables, group, plan, slot }));
         return success({ plan: planDocument(plan), slots });
       },
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/ownership/:slot\\:move',
+      parameters: [],
+      answer: (request) => moveSlot(context, request),
     },
   ];
 }
 
-function planDocument(plan: Plan | null): object | null {
-  // The record does not say who made it.
-  return plan === null ? null : { version: plan.version.toString(), leader: null };
+async function moveSlot(context: ApiContext, request: ApiRequest): Promise<Answer> {
+  requireTables(context);
+  const slot = slotIn(param(request, 'slot'), context.slots);
+  const to = destinationIn(request.body);
+  const { group, owner, wish, warnings } = await context.wishes.move(slot, to, changedByOf(request));
+  return accepted({ slot, group, to, owner, pending: wish !== null, ...changeDocument(wish) }, warnings);
 }
 
-function slotDocument(tables: TablesView, slot: Slot, held: SlotOwnership | null, plan: Plan | null): object {
-  const standby = plan?.members[(plan.slots[slot]?.standby ?? 0) - 1]?.instance ?? null;
+function slotIn(text: string, slots: number): Slot {
+  const slot = /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : Number.NaN;
+  if (!(slot < slots)) throw invalid('slot', `must be a whole number from 0 to ${slots - 1}`);
+  return slot;
+}
+
+/** `{"to":"ingest-2"}`. */
+function destinationIn(body: unknown): string {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw bodyInvalid(['the body must be an object like {"to":"ingest-2"}']);
+  }
+  const { to } = body as { to?: unknown };
+  const problems = Object.keys(body)
+    .filter((name) => name !== 'to')
+    .map((name) => `${name.slice(0, 64)}: is not a field; this body has only to`);
+  if (typeof to !== 'string' || to === '') problems.unshift('to: must be the name of an instance');
+  if (typeof to !== 'string' || problems.length > 0) throw bodyInvalid(problems.slice(0, 20));
+  return to;
+}
+
+function planDocument(plan: Plan | null): object | null {
+  return plan === null ? null : { version: plan.version.toString(), leader: memberName(plan, plan.leader) };
+}
+
+interface SlotQuestion {
+  readonly tables: TablesView;
+  readonly group: GroupRole;
+  readonly plan: Plan | null;
+  readonly slot: Slot;
+}
+
+function slotDocument({ tables, group, plan, slot }: SlotQuestion): object {
+  const standby = memberName(plan, plan?.slots[slot]?.standby ?? 0);
+  const wish = groupPlacement(tables, group, slot)?.instance ?? null;
+  const held = slotRecord(tables, group, slot);
   if (held === null) {
-    return { slot, state: 'unowned', owner: null, standby, epoch: null, position: null, since: null, reason: null };
+    const none = { epoch: null, position: null, since: null, reason: null };
+    return { slot, state: 'unowned', owner: null, standby, wish, ...none };
   }
   return {
     slot,
     state: held.state,
-    owner: held.state === 'held' ? (held.holder?.instance ?? null) : null,
+    owner: ownerName(held),
     standby,
+    wish,
     epoch: held.epoch.toString(),
     position: formatPosition({ slot, epoch: held.epoch, seq: lastSeqOf(tables, slot, held) }),
     since: held.sinceNs.toString(),
@@ -62,9 +105,9 @@ function lastSeqOf(tables: TablesView, slot: Slot, held: SlotOwnership): bigint 
 export function slotsHeld(tables: TablesView, slots: number): number {
   let held = 0;
   for (let slot = 0; slot < slots; slot += 1) {
-    const row = tables.ownership.get(slotKey(slot));
-    if (row?.kind !== 'slot' || row.slot.state !== 'held' || row.slot.holder === undefined) continue;
-    const { instance, incarnation } = row.slot.holder;
+    const record = slotRecord(tables, 'ingest', slot);
+    if (record?.state !== 'held' || record.holder === undefined) continue;
+    const { instance, incarnation } = record.holder;
     const present = tables.instances.get(instance);
     if (present?.incarnation === incarnation && tables.sightings.isAlive(instance)) held += 1;
   }

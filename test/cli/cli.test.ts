@@ -45,6 +45,8 @@ describe('usage', () => {
       'profiles',
       'get',
       'ownership',
+      'drain',
+      'move',
       'topics',
       'config',
       'version',

@@ -28,12 +28,15 @@ export interface CliRun {
 export async function startScriptedServer() {
   const asked: Asked[] = [];
   const answers = new Map<string, Scripted>();
+  const changing = new Map<string, Scripted[]>();
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       const line = `${request.method} ${request.url}`;
       asked.push({ line, headers: request.headers, body: Buffer.concat(parts).toString() });
+      const next = changing.get(line)?.shift();
+      if (next !== undefined) answers.set(line, next);
       const { status = 200, body } = answers.get(line) ?? { status: 404, body: `not scripted: ${line}` };
       response.writeHead(status, { connection: 'close' });
       response.end(typeof body === 'object' ? JSON.stringify(body) : body);
@@ -68,6 +71,12 @@ export async function startScriptedServer() {
     /** As `answer`, in the envelope of a success. */
     data: (line: string, data: object, more: object = {}) =>
       void answers.set(line, { body: { status: 'success', data, ...more } }),
+    /** As `data`, one after another; the last one stays. */
+    series: (line: string, datas: readonly object[]) =>
+      void changing.set(
+        line,
+        datas.map((data) => ({ body: { status: 'success', data } })),
+      ),
     stop: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 }

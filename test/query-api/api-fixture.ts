@@ -15,10 +15,11 @@ import { type Slot, slotOf } from '../../schemas/slot.ts';
 import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
 import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 import { type ApiContext } from '../../query-api/api-context.ts';
+import { ChangeWriter, type RecordSender, type WritableRows } from '../../query-api/change-writer.ts';
 import { DeletedNames } from '../../query-api/deleted-names.ts';
-import { DesiredState, type RecordSender, type WritableRows } from '../../query-api/desired-state.ts';
+import { DesiredState } from '../../query-api/desired-state.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
-import { type OwnershipRow } from '../../query-api/ownership-row.ts';
+import { decodeOwnershipRow, type OwnershipRow } from '../../query-api/ownership-row.ts';
 import { readinessOf } from '../../query-api/readiness.ts';
 import { type StateView } from '../../query-api/replica.ts';
 import { routesOf } from '../../query-api/routes/all.ts';
@@ -28,6 +29,7 @@ import { Sightings } from '../../query-api/sightings.ts';
 import { SlotProgress } from '../../query-api/slot-progress.ts';
 import { type StatusRow } from '../../query-api/status-row.ts';
 import { MapStore } from '../../query-api/store.ts';
+import { Wishes } from '../../query-api/wishes.ts';
 
 export const slots = 4;
 export const epoch = 1_700_000_000_005n;
@@ -50,10 +52,10 @@ export class MemoryTopic<V> implements WritableRows<V>, RecordSender {
   readonly rows = new Map<string, V>();
   visible = true;
   failure: Error | undefined;
-  readonly decode: (message: Buffer) => V;
+  readonly decode: (message: Buffer, key: string) => V;
   onDelete: (key: string) => void = () => undefined;
 
-  constructor(decode: (message: Buffer) => V) {
+  constructor(decode: (message: Buffer, key: string) => V) {
     this.decode = decode;
   }
 
@@ -63,6 +65,12 @@ export class MemoryTopic<V> implements WritableRows<V>, RecordSender {
 
   get(key: string): V | undefined {
     return this.rows.get(key);
+  }
+
+  /** A record that somebody else wrote; undefined: its tombstone. */
+  set(key: string, value: V | undefined): void {
+    if (value === undefined) this.rows.delete(key);
+    else this.rows.set(key, value);
   }
 
   entries(): Iterable<readonly [string, V]> {
@@ -79,7 +87,7 @@ export class MemoryTopic<V> implements WritableRows<V>, RecordSender {
     for (const { key, value } of records) {
       this.sent.push({ topic, partition, key: key.toString(), value });
       if (!this.visible) continue;
-      if (value !== null) this.rows.set(key.toString(), this.decode(decodeFrame(value).message));
+      if (value !== null) this.rows.set(key.toString(), this.decode(decodeFrame(value).message, key.toString()));
       else if (this.rows.delete(key.toString())) this.onDelete(key.toString());
     }
     return first;
@@ -163,7 +171,7 @@ export async function startApi(
   const devices = new MemoryTopic<Device>((message) => deviceCodec.decode(message));
   const profiles = new MemoryTopic<Profile>((message) => profileCodec.decode(message));
   const status = new Map<string, StatusRow>();
-  const ownership = new Map<string, OwnershipRow>();
+  const ownership = new MemoryTopic<OwnershipRow>((message, key) => decodeOwnershipRow(key, message));
   const instances = new Map<string, Instance>();
   const deletedDevices = new DeletedNames();
   devices.onDelete = (name) => deletedDevices.changed(name, false);
@@ -177,18 +185,17 @@ export async function startApi(
     stalenessMs: () => 0,
     slotsCaughtUp: () => slots,
   });
-  const desired = new DesiredState({
-    devices,
-    profiles,
-    sender: { send: (topic, ...rest) => (topic === 'devices' ? devices : profiles).send(topic, ...rest) },
+  const topics = { devices, profiles, ownership };
+  const writer = new ChangeWriter({
+    sender: { send: (topic, ...rest) => topics[topic as keyof typeof topics].send(topic, ...rest) },
     framePrefix: () => framePrefix(7),
-    topics: { devices: 'devices', profiles: 'profiles' },
-    slots,
     writeTimeoutMs: overrides.writeTimeoutMs ?? 200,
     clock,
-    logger: silentLogger,
-    metrics: ownMetrics,
   });
+  const changing = { writer, clock, logger: silentLogger, metrics: ownMetrics };
+  const names = { devices: 'devices', profiles: 'profiles' };
+  const desired = new DesiredState({ ...changing, devices, profiles, topics: names, slots });
+  const wishes = new Wishes({ ...changing, tables, topic: 'ownership' });
   const limits = {
     maxBodyBytes: 65_536,
     maxUrlBytes: 4_096,
@@ -198,7 +205,7 @@ export async function startApi(
     maxWaitMs: 5_000,
     ...overrides,
   };
-  const context: ApiContext = { instanceId: 'query-1', slots, limits, clock, tables, state, desired };
+  const context: ApiContext = { instanceId: 'query-1', slots, limits, clock, tables, state, desired, wishes };
   const facts = { tablesLoaded: true, kafkaOk: true, registryAnswers: null as boolean | null };
   const readiness = () =>
     readinessOf({

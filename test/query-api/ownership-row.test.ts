@@ -8,7 +8,7 @@ const slotRow = (epoch: bigint, state: SlotOwnership['state']): OwnershipRow => 
 });
 const planRow = (version: bigint): OwnershipRow => ({
   kind: 'plan',
-  plan: { version, generation: 1, members: [], slots: [] },
+  plan: { version, generation: 1, members: [], slots: [], leader: 0 },
 });
 
 test.each<[string, OwnershipRow, OwnershipRow, boolean]>([
@@ -30,7 +30,7 @@ test('the key says what a record is, and a foreign key is refused by name', () =
     slot: { epoch: 7n },
   });
   expect(decodeOwnershipRow('state/1', slotOwnershipCodec.encode(slot)).kind).toBe('slot');
-  const plan = planCodec.encode({ version: 4n, generation: 1, members: [], slots: [] });
+  const plan = planCodec.encode({ version: 4n, generation: 1, members: [], slots: [], leader: 0 });
   expect(decodeOwnershipRow('state-plan', plan)).toMatchObject({ kind: 'plan', plan: { version: 4n } });
   expect(() => decodeOwnershipRow('slot/x', Buffer.alloc(0))).toThrow('key "slot/x" of ownership is not known');
 });

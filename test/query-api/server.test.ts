@@ -116,6 +116,20 @@ test.each([
   expect(reply).toContain(`HTTP/1.1 ${status} `);
 });
 
+test('Q4: a POST without a body, which a browser sends unasked, is refused from a page of another origin', async () => {
+  const drain = (origin: string): Promise<string> => {
+    const host = `127.0.0.1:${api.server.port}`;
+    const path = '/api/v1/instances/nobody:drain';
+    return raw(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\n${origin}Content-Length: 0\r\nConnection: close\r\n\r\n`);
+  };
+  api.tables.sightings.changed('other', true);
+  for (const origin of ['http://evil.example', 'null', `http://127.0.0.1:${api.server.port + 1}`]) {
+    expect(await drain(`Origin: ${origin}\r\n`)).toContain('"code":"PARAMETER_INVALID"');
+  }
+  expect(await drain(`Origin: http://127.0.0.1:${api.server.port}\r\n`)).toContain('"code":"INSTANCE_UNKNOWN"');
+  expect(await drain('')).toContain('"code":"INSTANCE_UNKNOWN"');
+});
+
 test('every answer says that its type is what it says', async () => {
   for (const path of ['/', '/healthz', '/nowhere', '/subjects']) {
     expect([path, (await api.ask(path)).headers.get('x-content-type-options')]).toEqual([path, 'nosniff']);

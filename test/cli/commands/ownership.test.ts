@@ -7,18 +7,19 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-test('ownership: owner and standby of each slot, of the group asked for', async () => {
+test('ownership: leader and plan, then owner and standby of each slot, of the group asked for', async () => {
   const held = {
     state: 'held',
     owner: 'ingest-1',
     standby: 'ingest-2',
+    wish: 'ingest-3',
     epoch: '5',
     position: '0:5:9',
     reason: 'crash',
   };
-  const none = { state: 'unowned', owner: null, standby: null, epoch: null, position: null, reason: null };
+  const none = { state: 'unowned', owner: null, standby: null, wish: null, epoch: null, position: null, reason: null };
   const data = {
-    plan: null,
+    plan: { version: '1795246383702', leader: 'ingest-2' },
     slots: [
       { slot: 0, ...held },
       { slot: 1, ...none },
@@ -26,10 +27,15 @@ test('ownership: owner and standby of each slot, of the group asked for', async 
   };
   server.data('GET /api/v1/ownership?group=ingest', data);
   expect((await server.run('ownership')).out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-    ['SLOT', 'STATE', 'OWNER', 'STANDBY', 'EPOCH', 'POSITION', 'REASON'],
-    ['0', 'held', 'ingest-1', 'ingest-2', '5', '0:5:9', 'crash'],
-    ['1', 'unowned', '-', '-', '-', '-', '-'],
+    ['leader ingest-2, plan version 1795246383702'],
+    ['SLOT', 'STATE', 'OWNER', 'STANDBY', 'WISH', 'EPOCH', 'POSITION', 'REASON'],
+    ['0', 'held', 'ingest-1', 'ingest-2', 'ingest-3', '5', '0:5:9', 'crash'],
+    ['1', 'unowned', '-', '-', '-', '-', '-', '-'],
   ]);
+  server.data('GET /api/v1/ownership?group=ingest', { ...data, plan: { version: '7', leader: null } });
+  expect((await server.run('ownership')).out).toMatch(/^leader -, plan version 7\n/);
+  server.data('GET /api/v1/ownership?group=ingest', { ...data, plan: null });
+  expect((await server.run('ownership')).out).toMatch(/^no plan yet/);
   server.data('GET /api/v1/ownership?group=replicator', data);
   expect(JSON.parse((await server.run('ownership', '--group', 'replicator', '--json')).out)).toEqual(data);
   expect((await server.run('ownership', '--group', 'x')).code).toBe(2);

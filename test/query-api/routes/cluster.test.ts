@@ -56,16 +56,18 @@ test('ownership: plan, owner, standby, and the position that the holder reports'
     generation: 3,
     members: [member('ingest-1'), member('ingest-2')],
     slots: [planSlot],
+    leader: 2,
   };
   api.tables.ownership.set('plan', { kind: 'plan', plan });
   const { data } = (await api.ask('/api/v1/ownership')).body;
-  expect(data['plan']).toEqual({ version: '1152921504606846976', leader: null });
+  expect(data['plan']).toEqual({ version: '1152921504606846976', leader: 'ingest-2' });
   expect(data['slots']).toEqual([
     {
       slot: 0,
       state: 'held',
       owner: 'ingest-1',
       standby: 'ingest-2',
+      wish: null,
       epoch: `${epoch}`,
       position: `0:${epoch}:41`,
       since: '77',
@@ -76,14 +78,20 @@ test('ownership: plan, owner, standby, and the position that the holder reports'
       state: 'released',
       owner: null,
       standby: null,
+      wish: null,
       epoch: `${epoch}`,
       position: `1:${epoch}:9`,
       since: '77',
       reason: 'start',
     },
-    { slot: 2, state: 'unowned', owner: null, standby: null, epoch: null, position: null, since: null, reason: null },
-    { slot: 3, state: 'unowned', owner: null, standby: null, epoch: null, position: null, since: null, reason: null },
+    ...[2, 3].map((slot) => ({
+      ...{ slot, state: 'unowned', owner: null, standby: null, wish: null },
+      ...{ epoch: null, position: null, since: null, reason: null },
+    })),
   ]);
+  const plannedByNobody = { ...plan, leader: 0 }; // of a version that did not say
+  api.tables.ownership.set('plan', { kind: 'plan', plan: plannedByNobody });
+  expect((await api.ask('/api/v1/ownership')).body.data['plan']).toMatchObject({ leader: null });
 });
 
 test('ownership of the replicators is asked for by name', async () => {
