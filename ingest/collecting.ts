@@ -10,7 +10,9 @@ import { type Producer } from '../core/kafka/producer.ts';
 import { ProducerIds } from '../core/kafka/producer-id.ts';
 import { type SchemaIds } from '../core/kafka/registry.ts';
 import { type WriterHooks } from '../core/kafka/slot-host.ts';
+import { TcpPeers } from '../core/kafka/tcp-peers.ts';
 import { type Readiness } from '../core/admin-server.ts';
+import { advertisedHost } from '../core/advertised-host.ts';
 import { type Clock } from '../core/clock.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger, RateLimited } from '../core/logger.ts';
@@ -24,9 +26,11 @@ import { FleetLog } from './fleet-log.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { createIngestMetrics, type IngestMetrics } from './metrics.ts';
 import { IngestSlots } from './ownership.ts';
+import { PreparedConnections } from './prepared-connections.ts';
 import { UnackedBudget } from './session-credit.ts';
 import { SessionWatch } from './session-watch.ts';
 import { encodeMarker, type SlotWriterContext } from './slot-writer.ts';
+import { IngestStandby } from './standby.ts';
 
 /**
  * Everything of ingest that needs Kafka to be there, in order: topics, schema ids, tables, writers, the lock. One component, because
@@ -60,6 +64,8 @@ export class Collecting implements Component {
   readonly #watch: SessionWatch;
   readonly #fleetLog: FleetLog;
   readonly #tables: DesiredTables;
+  readonly #connections: PreparedConnections;
+  readonly #standby: IngestStandby;
   readonly #slots: IngestSlots;
   readonly #dispatcher: ProduceDispatcher;
   readonly #producerIds: ProducerIds;
@@ -84,8 +90,29 @@ export class Collecting implements Component {
       ...options,
       topicPrefix: settings.topicPrefix,
       slots: settings.slots,
-      onDevice: (name) => this.#slots.deviceChanged(name),
+      onDevice: (name) => {
+        this.#standby.deviceChanged(name);
+        this.#slots.deviceChanged(name);
+      },
       onStatus: (name) => this.#slots.statusSeen(name),
+    });
+    this.#connections = new PreparedConnections({
+      transport: grpcTransport,
+      clock,
+      random,
+      metrics: this.#metrics,
+      settings,
+      connectionsMax: settings.standbyConnectionsMax,
+      dialsMax: settings.standbyDialsMax,
+    });
+    this.#standby = new IngestStandby({
+      catalogue: this.#tables.catalogue,
+      caughtUp: () => this.#tables.caughtUp,
+      connections: this.#connections,
+      connectionsMax: settings.standbyConnectionsMax,
+      dial: options,
+      clock,
+      onWarm: () => this.#member?.warmed(),
     });
     this.#slots = this.#createSlots();
     this.#producerIds = new ProducerIds({ kafka, clock, logger, random });
@@ -125,14 +152,16 @@ export class Collecting implements Component {
     this.#schemas = schemas;
     this.#member = this.#createMember(schemas);
     const reporter = this.#createReporter(schemas);
-    return [this.#tables, this.#watch, this.#fleetLog, this.#dispatcher, reporter, this.#member];
+    // What was prepared goes only when nothing can be taken over any more.
+    const standby = [this.#connections, this.#standby];
+    return [this.#tables, this.#watch, this.#fleetLog, this.#dispatcher, ...standby, reporter, this.#member];
   }
 
   #createSlots(): IngestSlots {
     const { settings, instanceId, clock, random, env } = this.#options;
     const supervisor = {
       session: {
-        transport: grpcTransport,
+        transport: this.#connections,
         watch: this.#watch,
         clock,
         metrics: this.#metrics,
@@ -153,6 +182,7 @@ export class Collecting implements Component {
       catalogue: this.#tables.catalogue,
       statuses: this.#tables,
       writers: () => this.#writerContext(),
+      standby: this.#standby,
       onDiscarded: (bytes) => this.#metrics.bytesDiscarded.inc(bytes),
     });
   }
@@ -190,6 +220,15 @@ export class Collecting implements Component {
       timers,
       kafka,
       host: this.#slots,
+      peers: new TcpPeers({
+        listen: settings.peerListen,
+        advertisedHost: advertisedHost(settings),
+        incarnation,
+        clock,
+        random,
+        logger,
+      }),
+      standby: this.#standby,
       createWriter: (slot, epoch, hooks) => this.#createWriter(slot, epoch, hooks),
       producer,
       schemas,

@@ -50,6 +50,16 @@ export const ingestSettings = {
     'ms before dialling a device that refused us for a reason only an operator can change',
   ),
   dialsMax: setting.integer(64, { min: 1, max: 2_000 }, 'devices that this process dials at the same time'),
+  standbyConnectionsMax: setting.integer(
+    5_000,
+    { min: 0, max: 100_000 },
+    'connections kept ready to devices of slots that this process stands by for, at most; 0: none, a takeover dials',
+  ),
+  standbyDialsMax: setting.integer(
+    16,
+    { min: 1, max: 2_000 },
+    'devices that are dialled at the same time to keep a connection ready, beside dialsMax',
+  ),
 };
 
 export type IngestSettings = ValuesOf<typeof ingestSettings>;

@@ -57,6 +57,15 @@ export class DeviceCatalogue {
     return [...(this.#bySlot.get(slot) ?? [])];
   }
 
+  /** Devices of the slot that are not disabled; at least 1. */
+  weightOf(slot: Slot): number {
+    let weight = 0;
+    for (const name of this.#bySlot.get(slot) ?? []) {
+      if (this.#devices.get(name)?.disabled === false) weight += 1;
+    }
+    return Math.max(weight, 1);
+  }
+
   /** Other devices, not disabled, with one of this device's addresses, a few of them: most likely one record is wrong. */
   sharingAddress(name: string): readonly { readonly address: string; readonly devices: readonly string[] }[] {
     const device = this.#devices.get(name);

@@ -21,15 +21,20 @@ type Connector = experimental.SecureConnector;
 export class DeviceSocket extends ChannelCredentials {
   readonly #target: DialTarget;
   readonly #context: SecureContext | null;
+  readonly #onLost: () => void;
   readonly #sockets = new Set<Socket>();
   #connected = false;
   #closed = false;
   #failure: SocketFailure | null = null;
 
-  /** Throws `CREDENTIALS_INVALID` if certificate, key or CA cannot be used. */
-  constructor(target: DialTarget) {
+  /**
+   * Throws `CREDENTIALS_INVALID` if certificate, key or CA cannot be used. `onLost` hears that an established connection is
+   * gone, however that came; maybe more than once.
+   */
+  constructor(target: DialTarget, onLost: () => void) {
     super();
     this.#target = target;
+    this.#onLost = onLost;
     this.#context = target.tls === null ? null : secureContextOf(target.tls);
   }
 
@@ -119,7 +124,10 @@ export class DeviceSocket extends ChannelCredentials {
   #track(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on('error', () => undefined); // reported by whoever reads; an unheard one would end the process
-    socket.once('close', () => this.#sockets.delete(socket));
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#connected) this.#onLost();
+    });
   }
 }
 

@@ -1,11 +1,19 @@
 /**
  * At most so many devices are being dialled at a time: a take-over of a thousand devices is then a queue of handshakes that
  * succeed, not a thousand that time out together. First come, first served.
+ *
+ * Who finds a connection prepared dials nothing and takes no place, but does not come with all the others in one turn of the
+ * event loop either: the first Subscribe would leave the process after the work for the last one.
  */
+const passesPerTurn = 8;
+
 export class DialGate {
   readonly #max: number;
   readonly #waiting: (() => void)[] = [];
+  readonly #passing: (() => void)[] = [];
   #inside = 0;
+  #passesLeft = passesPerTurn;
+  #turnArmed = false;
 
   constructor(options: { readonly max: number }) {
     this.#max = options.max;
@@ -30,6 +38,27 @@ export class DialGate {
       };
       this.#waiting.push(onTurn);
       signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Resolves in this turn of the event loop or, behind others, in one of the next. */
+  pass(): Promise<void> {
+    if (!this.#turnArmed) this.#armTurn();
+    if (this.#passesLeft > 0) {
+      this.#passesLeft -= 1;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.#passing.push(resolve));
+  }
+
+  #armTurn(): void {
+    this.#turnArmed = true;
+    setImmediate(() => {
+      const next = this.#passing.splice(0, passesPerTurn);
+      this.#passesLeft = passesPerTurn - next.length;
+      this.#turnArmed = false;
+      if (next.length > 0) this.#armTurn();
+      for (const resolve of next) resolve();
     });
   }
 

@@ -23,9 +23,18 @@ type GrpcCall = ReturnType<ChannelInterface['createCall']>;
 const method = { capabilities: '/gnmi.gNMI/Capabilities', subscribe: '/gnmi.gNMI/Subscribe' } as const;
 const ended: RpcEnd = { kind: 'ok' };
 
-export const grpcTransport: DeviceTransport = { dial: (target) => new GrpcConnection(target) };
+/** grpc-js closes a channel without calls after 30 min; one that was prepared has none. The longest timer there is: 24 days. */
+const idleMs = 2_147_483_647;
+
+/** Prepares nothing. */
+export const grpcTransport: DeviceTransport = {
+  dial: (target) => new GrpcConnection(target),
+  isPrepared: () => false,
+  preparedAddress: () => null,
+};
 
 class GrpcConnection implements DeviceConnection {
+  readonly isPrepared = false;
   readonly #target: DialTarget;
   readonly #socket: DeviceSocket;
   readonly #channel: ChannelInterface;
@@ -33,11 +42,14 @@ class GrpcConnection implements DeviceConnection {
   readonly #calls = new Set<GrpcCall>();
   #answered = false;
   #closed = false;
+  #onLost: () => void = () => undefined;
 
   constructor(target: DialTarget) {
     this.#target = target;
     this.#metadata = metadataOf(target.credentials);
-    this.#socket = new DeviceSocket(target);
+    this.#socket = new DeviceSocket(target, () => {
+      if (!this.#closed) this.#onLost(); // X2
+    });
     this.#channel = new Channel(`dns:${target.address}`, this.#socket, channelOptions(target));
   }
 
@@ -89,6 +101,10 @@ class GrpcConnection implements DeviceConnection {
     };
   }
 
+  onLost(listener: () => void): void {
+    this.#onLost = listener;
+  }
+
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#closed = true;
@@ -107,8 +123,11 @@ class GrpcConnection implements DeviceConnection {
     this.#socket.destroy(); // first: before anything else can be read or written
     if (this.#closed) return;
     this.#closed = true;
-    for (const call of this.#calls) call.cancelWithStatus(status.CANCELLED, 'lease lost');
-    this.#channel.close();
+    // Tidied up when the sockets of all the other devices are gone as well: these are what a lost lease must not wait for.
+    setImmediate(() => {
+      for (const call of this.#calls) call.cancelWithStatus(status.CANCELLED, 'lease lost');
+      this.#channel.close();
+    });
   }
 
   #start(path: string, on: { onMessage(bytes: Buffer): void; onStatus(end: StatusObject): void }): GrpcCall | null {
@@ -161,6 +180,7 @@ function channelOptions(target: DialTarget): Record<string, string | number> {
     'grpc-node.flow_control_window': target.receiveWindowBytes,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_retries': 0,
+    'grpc.client_idle_timeout_ms': idleMs,
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,
     'grpc.service_config_disable_resolution': 1,

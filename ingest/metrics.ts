@@ -15,6 +15,8 @@ export interface IngestMetrics {
   readonly bytesDiscarded: Counter;
   readonly markers: Counter<'kind'>;
   readonly dials: Counter;
+  readonly prepared: Counter<'outcome'>;
+  readonly preparedConnections: Gauge;
   readonly sessionsEnded: Counter<'outcome'>;
   readonly sessionsPaused: Counter;
   readonly sessions: Gauge<'state'>;
@@ -83,7 +85,17 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges = i
       'bytes that Kafka had not acknowledged when their slot was lost; devices with messages among them get a gap marker',
     ),
     markers: labelled('markers_total', 'markers appended to telemetry, by kind', 'kind'),
-    dials: counter('dials_total', 'attempts to connect to a device'),
+    dials: counter('dials_total', 'attempts to connect to a device, those that prepare for a takeover included'),
+    prepared: labelled(
+      'prepared_total',
+      'prepared connections by what became of them: used by a session, failed to come up, ended by the device, dropped by us',
+      'outcome',
+    ),
+    preparedConnections: new Gauge({
+      name: 'holdfast_ingest_prepared_connections',
+      help: 'connections kept ready to devices of slots that this process stands by for',
+      registers,
+    }),
     sessionsEnded: labelled('sessions_ended_total', 'sessions ended, by outcome', 'outcome'),
     sessionsPaused: counter('sessions_paused_total', 'times a session was paused because Kafka did not take its bytes'),
     ...registerGauges(registry, gauges),

@@ -6,6 +6,7 @@ import { type DeviceCatalogue } from './device-catalogue.ts';
 import { type SlotAccount, type UnackedBudget } from './session-credit.ts';
 import { SlotSessions, type StatusSource } from './slot-sessions.ts';
 import { type SlotLog, SlotWriter, type SlotWriterContext } from './slot-writer.ts';
+import { type IngestStandby } from './standby.ts';
 import { type SupervisorContext } from './supervisor.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface IngestSlotsOptions {
   readonly statuses: StatusSource;
   readonly writers: () => SlotWriterContext;
   readonly onDiscarded: (bytes: number) => void;
+  /** What was prepared for a slot is its sessions' from `begin` until the slot is not held. */
+  readonly standby?: Pick<IngestStandby, 'taken' | 'left'>;
 }
 
 interface Holding {
@@ -46,6 +49,7 @@ export class IngestSlots implements SlotHost<IngestWriter> {
     const account = this.#options.budget.account();
     const writer = new SlotWriter(slot, log, this.#options.writers(), account);
     this.#holdings.set(slot, { writer, account, sessions: null });
+    this.#options.standby?.taken(slot);
     const from = takeover.fromEpoch === 0n ? '' : `after ${slot}:${takeover.fromEpoch}:${takeover.fromSeq}`;
     await raceAbort(writer.owner({ reason: takeover.reason, detail: from }), signal);
   }
@@ -64,9 +68,14 @@ export class IngestSlots implements SlotHost<IngestWriter> {
   async release(slot: Slot, reason: 'moved' | 'drain', signal: AbortSignal): Promise<{ lastSeq: bigint | null }> {
     const holding = this.#holdings.get(slot);
     if (holding === undefined) return { lastSeq: null };
-    await raceAbort(holding.sessions?.close(reason) ?? Promise.resolve(), signal);
-    await raceAbort(holding.writer.flushed(), signal);
+    const closed = holding.sessions?.close(reason) ?? Promise.resolve();
+    const flushed = holding.writer.flushed(); // `closed` markers are appended: Kafka confirms them while sockets close
+    flushed.catch(() => undefined); // heard below, once no session is left (H1)
+    await raceAbort(closed, signal);
+    await raceAbort(flushed, signal);
+    await raceAbort(holding.writer.flushed(), signal); // the null status of a device that was removed just now
     this.#holdings.delete(slot);
+    this.#options.standby?.left(slot);
     this.#forfeit(holding); // refused records; those that were acked came back
     return { lastSeq: holding.writer.lastSeq };
   }
@@ -77,6 +86,7 @@ export class IngestSlots implements SlotHost<IngestWriter> {
     this.#holdings.delete(slot);
     const dropped = holding.sessions?.drop();
     if (dropped !== undefined && dropped.lostSinceNs.size > 0) this.#lostSinceNs.set(slot, dropped.lostSinceNs); // H2
+    this.#options.standby?.left(slot);
     this.#forfeit(holding);
     return dropped?.done ?? Promise.resolve();
   }

@@ -27,6 +27,8 @@ import {
  * S4. Nothing is appended after `close` or `drop` has returned, and the connection is gone with them.
  * S5. What was given up is marked: a message that cannot be kept is a `gap`, a session that Kafka held up too long a `closed`;
  *     for one whose lease stayed away the supervisor writes the `closed` when it is back.
+ * S6. A connection that was prepared may have died unnoticed: a device that says nothing is asked for its Capabilities again,
+ *     and has as long for it as for a dial.
  */
 export type SessionOutcome =
   /** Dialling or the stream failed. Nothing was ever `heard`: another address may do better. */
@@ -83,6 +85,9 @@ export interface SessionOptions {
   readonly observer: SessionObserver;
 }
 
+/** A device that is there says something sooner than this, more often than not. */
+const signOfLifeMs = 1_000;
+
 type Phase = 'dialling' | 'subscribed' | 'connected' | 'synced' | 'ended';
 
 /** One per process: scanning is synchronous and keeps nothing between messages. */
@@ -102,6 +107,8 @@ export class Session implements Watched {
   #rpcs: readonly PlannedRpc[] = [];
   #address = '';
   #startedAtMs: number;
+  /** S6 */
+  #alive: 'known' | 'assumed' | 'asked' = 'known';
   #openedAtMs: number | null = null;
   #lastMessageAtMs = 0;
   /** Without credit since; bounded by `maxPauseMs`. */
@@ -172,9 +179,12 @@ export class Session implements Watched {
     if (this.#held.length > 0) {
       this.#releaseHeld();
     } else if (this.#phase === 'dialling' && late(this.#startedAtMs, limits.dialTimeoutMs)) {
-      this.#fail({ code: 'UNREACHABLE', detail: `no answer within ${limits.dialTimeoutMs} ms`, retry: 'soon' });
+      this.#failSilent();
     } else if (this.#pausedAtMs !== null) {
       if (late(this.#pausedAtMs, limits.maxPauseMs)) this.#overload(nowMonotonicMs - this.#pausedAtMs);
+    } else if (this.#phase === 'subscribed' && this.#alive !== 'known' && late(this.#startedAtMs, signOfLifeMs)) {
+      if (this.#alive === 'assumed') this.#askForLife();
+      else if (late(this.#startedAtMs, limits.dialTimeoutMs)) this.#failSilent();
     } else if (this.#unsynced.size > 0 && late(this.#startedAtMs, limits.syncTimeoutMs)) {
       const detail = `no sync_response within ${limits.syncTimeoutMs} ms of Subscribe`;
       this.#fail({ code: 'SYNC_TIMEOUT', detail, retry: 'soon' });
@@ -195,9 +205,10 @@ export class Session implements Watched {
     const { observer } = this.#options;
     const target = this.#options.dialTarget();
     this.#address = target.address;
-    metrics.dials.inc();
     const connection = transport.dial(target);
     this.#connection = connection;
+    if (connection.isPrepared) this.#alive = 'assumed';
+    else metrics.dials.inc();
     const answer = await connection.capabilities();
     if (this.#hasEnded()) return;
     if (!this.#context.leaseLive()) {
@@ -375,6 +386,20 @@ export class Session implements Watched {
     const heard = this.#openedAtMs !== null;
     const outcome = { kind: 'failed', failure, heard, uptimeMs: this.#uptimeMs() } as const;
     this.#end(outcome, { reason: 'error', detail: failure.detail });
+  }
+
+  #failSilent(): void {
+    const detail = `no answer within ${this.#options.limits.dialTimeoutMs} ms`;
+    this.#fail({ code: 'UNREACHABLE', detail, retry: 'soon' });
+  }
+
+  #askForLife(): void {
+    this.#alive = 'asked';
+    void this.#connection?.capabilities().then((answer) => {
+      if (this.#phase !== 'subscribed') return; // it has said something, or has ended
+      if (answer.kind === 'failed') this.#fail(answer.failure);
+      else this.#alive = 'known';
+    });
   }
 
   #uptimeMs(): number {

@@ -4,10 +4,10 @@ import { messageOf } from '../core/errors.ts';
 import { type RateLimited } from '../core/logger.ts';
 import { type Random } from '../core/random.ts';
 import { type DeviceState } from '../schemas/status.ts';
-import { readCredentials, readTlsMaterial } from './credentials.ts';
 import { type DeviceConfig, stoppedBecause } from './device-config.ts';
 import { StatusKeeper } from './device-status.ts';
 import { type DialGate } from './dial-gate.ts';
+import { dialTarget } from './dial-target.ts';
 import { type FleetLog } from './fleet-log.ts';
 import { type IngestSettings } from './config.ts';
 import {
@@ -39,6 +39,8 @@ import { type DeviceFailure, type DialTarget } from './transport.ts';
  * V3. A removed device leaves a `closed` (`removed`) whatever state it was in, and its null status only once that is acked:
  *     whoever dies in between leaves a status without a device record, which tells the next owner to do the same.
  * V4. With the budget used up nobody dials (C4 of session-credit.ts).
+ * V5. A connection that was prepared is used first and takes no place of a dial, whichever address it goes to. If it turns
+ *     out to be dead, that is no failure of the device: the addresses are dialled in order as if there had been none.
  */
 export interface SupervisorContext {
   readonly session: SessionContext;
@@ -252,13 +254,23 @@ export class Supervisor {
 
   /** T16: the addresses in order; the first that gives us a message is the one. */
   async #tryAddresses(config: DeviceConfig, signal: AbortSignal): Promise<SessionOutcome> {
+    const { addresses } = config.device;
     const failures: DeviceFailure[] = [];
-    for (const address of config.device.addresses) {
+    const ahead = this.#preparedTarget(config);
+    let refusedBy: string | null = null;
+    if (ahead !== null) {
+      const outcome = await this.#runSession(config, ahead, signal); // V5
+      if (outcome.kind !== 'failed' || outcome.heard) return outcome;
+      if (outcome.failure.code !== 'UNREACHABLE') {
+        refusedBy = ahead.address;
+        failures.push(naming(refusedBy, outcome.failure));
+      }
+    }
+    for (const address of addresses) {
+      if (address === refusedBy) continue;
       const outcome = await this.#runSession(config, address, signal);
       if (outcome.kind !== 'failed' || outcome.heard) return outcome;
-      const { failure } = outcome;
-      const named = failure.detail.includes(address) ? failure.detail : `${address}: ${failure.detail}`;
-      failures.push({ ...failure, detail: named });
+      failures.push(naming(address, outcome.failure));
     }
     const failure: DeviceFailure = {
       code: failures.at(-1)?.code ?? 'UNREACHABLE',
@@ -268,10 +280,25 @@ export class Supervisor {
     return { kind: 'failed', failure, heard: false, uptimeMs: 0 };
   }
 
-  async #runSession(config: DeviceConfig, address: string, signal: AbortSignal): Promise<SessionOutcome> {
+  /** What a connection that is up already was prepared for, if it is still what we would dial. */
+  #preparedTarget({ device }: DeviceConfig): DialTarget | null {
+    const { transport } = this.#context.session;
+    const address = transport.preparedAddress(device.name);
+    if (address === null || !device.addresses.includes(address)) return null;
+    try {
+      const target = dialTarget(device, address, this.#context);
+      return transport.isPrepared(target) ? target : null;
+    } catch {
+      return null; // the session that dials will say what is wrong with the secrets
+    }
+  }
+
+  async #runSession(config: DeviceConfig, where: string | DialTarget, signal: AbortSignal): Promise<SessionOutcome> {
     const { gate, settings, session: context } = this.#context;
     const { device, profiles } = config;
-    const leaveGate = await gate.enter(signal);
+    const ahead = typeof where === 'string' ? null : where;
+    const address = typeof where === 'string' ? where : where.address;
+    const leaveGate = ahead === null ? await gate.enter(signal) : await gate.pass().then(() => () => undefined); // V5
     try {
       signal.throwIfAborted(); // V2: while we were let in, others left because the slot is lost
       if (!context.leaseLive()) return { kind: 'dropped', heard: false }; // nobody may dial
@@ -280,7 +307,7 @@ export class Supervisor {
         log: this.#options.log,
         account: this.#options.account,
         limits: { ...settings, receiveTimeoutMs: device.receiveTimeoutMs || settings.receiveTimeoutMs },
-        dialTarget: () => this.#dialTarget(config, address),
+        dialTarget: () => ahead ?? dialTarget(device, address, this.#context),
         planRpcs: (offer) => planRpcs(device, profiles, offer),
         observer: this.#observer(config, address, leaveGate),
       });
@@ -291,18 +318,6 @@ export class Supervisor {
     } finally {
       leaveGate();
     }
-  }
-
-  #dialTarget({ device }: DeviceConfig, address: string): DialTarget {
-    const { env, settings } = this.#context;
-    const references = { tls: device.tls ?? null, credentials: device.credentials ?? null };
-    return {
-      address,
-      tls: device.plaintext ? null : readTlsMaterial(references, env), // T1
-      credentials: readCredentials(references, env),
-      receiveBytesMax: settings.maxMessageBytes,
-      receiveWindowBytes: settings.receiveWindowBytes,
-    };
   }
 
   #observer(config: DeviceConfig, address: string, leaveGate: () => void): SessionObserver {
@@ -368,6 +383,10 @@ export async function sayRemoved(log: DeviceLog, closed: Ticket | null): Promise
     return; // V3: the next owner finds the status
   }
   log.status(null);
+}
+
+function naming(address: string, failure: DeviceFailure): DeviceFailure {
+  return failure.detail.includes(address) ? failure : { ...failure, detail: `${address}: ${failure.detail}` };
 }
 
 /** Rejects when the signal aborts, and does nothing else. */

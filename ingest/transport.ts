@@ -46,6 +46,8 @@ export interface TlsMaterial {
 }
 
 export interface DialTarget {
+  /** Name of the device: a connection that was prepared for one is no other's. */
+  readonly device: string;
   /** `host:port`, IPv6 in brackets. */
   readonly address: string;
   /** `null`: plaintext, which the device record asks for by name; never a fall-back (T1). */
@@ -75,10 +77,14 @@ export interface SubscribeCall {
 }
 
 export interface DeviceConnection {
+  /** Dialled some time ago: whether the device still lives is only known once it says something. */
+  readonly isPrepared: boolean;
   /** Dials if nobody has yet. The connection's owner closes it if this takes too long. */
   capabilities(): Promise<CapabilitiesAnswer>;
   /** `request` is an encoded `SubscribeRequest`. */
   subscribe(request: Buffer, listener: SubscribeListener): SubscribeCall;
+  /** Once, when a connection that had come up is gone, unless it was closed by us first; one listener. */
+  onLost(listener: () => void): void;
   /** Cancels the RPCs in the protocol's way; resolves when the sockets were let go, a turn of the event loop later. */
   close(): Promise<void>;
   /** Lets every socket go, at once and without a word to the device. */
@@ -88,4 +94,8 @@ export interface DeviceConnection {
 export interface DeviceTransport {
   /** Inert until the first RPC. Throws `HoldfastError` `CREDENTIALS_INVALID` if the certificates cannot be used. */
   dial(target: DialTarget): DeviceConnection;
+  /** Whether `dial` would hand over a connection that is up already. */
+  isPrepared(target: DialTarget): boolean;
+  /** At which address one was prepared for this device; `null`: none was. */
+  preparedAddress(device: string): string | null;
 }

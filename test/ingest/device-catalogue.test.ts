@@ -19,6 +19,13 @@ test('devices lie in their slots, and leave them', () => {
   expect(changed).toEqual([...names, 'leaf-3']);
 });
 
+test('a slot weighs its devices that are not disabled, and at least 1', () => {
+  const { catalogue } = catalogueOf(1);
+  expect(catalogue.weightOf(0)).toBe(1);
+  for (const name of ['a', 'b', 'c']) catalogue.setDevice(name, deviceRecord(name, { disabled: name === 'c' }));
+  expect(catalogue.weightOf(0)).toBe(2);
+});
+
 test('a profile concerns the devices that name it, in whatever order they come', () => {
   const { catalogue, changed } = catalogueOf();
   catalogue.setDevice('a', deviceRecord('a', { profiles: ['p'] }));

@@ -19,6 +19,24 @@ test('as many as allowed are inside, the others come in their order', async () =
   expect([order, gate.waiting]).toEqual([[2, 3], 0]);
 });
 
+test('who dials nothing passes whoever is inside, a few in each turn of the event loop, in order', async () => {
+  const gate = new DialGate({ max: 1 });
+  await gate.enter(new AbortController().signal);
+  const passed: number[] = [];
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  for (let n = 0; n < 20; n += 1) void gate.pass().then(() => passed.push(n));
+  await Promise.resolve();
+  expect(passed).toHaveLength(8);
+  await turn();
+  expect(passed).toHaveLength(16);
+  await turn();
+  expect(passed).toEqual(Array.from({ length: 20 }, (_, n) => n));
+  await turn();
+  void gate.pass().then(() => passed.push(20)); // nobody is before it
+  await Promise.resolve();
+  expect(passed).toHaveLength(21);
+});
+
 test('who gives up while waiting takes no place', async () => {
   const gate = new DialGate({ max: 1 });
   const leave = await gate.enter(new AbortController().signal);

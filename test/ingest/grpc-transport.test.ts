@@ -43,6 +43,7 @@ async function scripted(options: ScriptedDeviceOptions = {}): Promise<ScriptedDe
 
 function dial(address: string, target: Partial<DialTarget> = {}): DeviceConnection {
   const connection = grpcTransport.dial({
+    device: 'leaf-1',
     address,
     tls: null,
     credentials: null,
@@ -219,6 +220,20 @@ test('X3: after the connection is lost nothing is dialled behind our back', asyn
   expect(codeOf(await connection.capabilities())).toBe('UNREACHABLE');
   expect(again.metadata).toEqual([]);
   expect(ends).toMatchObject([{ kind: 'failed', failure: { code: 'UNREACHABLE' } }]);
+});
+
+test('a connection without RPCs that the device closes is said to be lost, once; one that we close is not (X2)', async () => {
+  const [leaving, staying] = [await scripted(), await scripted({ tls: await certificate() })];
+  const lost: string[] = [];
+  const [one, two] = [dial(leaving.address), dial(staying.address, { tls: { ...noTls, ca: authority.cert } })];
+  one.onLost(() => lost.push('leaving'));
+  two.onLost(() => lost.push('staying'));
+  expect([codeOf(await one.capabilities()), codeOf(await two.capabilities())]).toEqual(['answered', 'answered']);
+  leaving.stop();
+  await eventually('lost', 3_000, () => lost.length === 1);
+  await two.close();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(lost).toEqual(['leaving']);
 });
 
 test('E2: UNIMPLEMENTED Capabilities is no failure', async () => {

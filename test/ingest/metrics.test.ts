@@ -15,12 +15,16 @@ test('what the data path tallies, and what the process holds, is read when someb
   });
   metrics.tally.messages += 4;
   metrics.tally.messageBytes += 400;
+  metrics.prepared.inc({ outcome: 'used' });
+  metrics.preparedConnections.set(12);
   const text = await registry.metrics();
   for (const line of [
     'holdfast_ingest_messages_total 4',
     'holdfast_ingest_message_bytes_total 400',
     'holdfast_ingest_sessions{state="synced"} 3',
     'holdfast_ingest_slots 5',
+    'holdfast_ingest_prepared_total{outcome="used"} 1',
+    'holdfast_ingest_prepared_connections 12',
     'holdfast_ingest_unacked_bytes 77',
     'holdfast_ingest_records_acked_total 9',
     'holdfast_ingest_table_lag_records{topic="status"} 4',

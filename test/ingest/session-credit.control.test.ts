@@ -33,6 +33,7 @@ async function heldWith(bytesMax: number): Promise<number> {
         account: bench.budget.account(),
         limits: bench.context.settings,
         dialTarget: () => ({
+          device: `leaf-${n}`,
           address: device.address,
           tls: null,
           credentials: null,

@@ -60,6 +60,7 @@ function open(
     account: bench.budget.account(),
     limits: { ...settings, ...options.limits },
     dialTarget: () => ({
+      device: 'leaf-1',
       address: device.address,
       tls: null,
       credentials: null,
