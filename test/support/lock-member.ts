@@ -1,21 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { systemClock } from '../../core/clock.ts';
+import { systemClock, type Clock } from '../../core/clock.ts';
 import { KafkaConnection, type KafkaOptions } from '../../core/kafka/connection.ts';
 import { FencedWriter } from '../../core/kafka/fenced-writer.ts';
 import { GroupMember } from '../../core/kafka/group-member.ts';
 import { type LockTimers } from '../../core/kafka/lock-timers.ts';
-import { ProduceDispatcher } from '../../core/kafka/produce-dispatcher.ts';
+import { noPeers, type Peers } from '../../core/kafka/peers.ts';
 import { ProducerIds } from '../../core/kafka/producer-id.ts';
 import { Producer } from '../../core/kafka/producer.ts';
-import { type SlotHost, type Takeover } from '../../core/kafka/slot-host.ts';
+import { alwaysWarm, type SlotHost, type Takeover, type WriterHooks } from '../../core/kafka/slot-host.ts';
+import { TcpPeers } from '../../core/kafka/tcp-peers.ts';
 import { silentLogger, type Logger } from '../../core/logger.ts';
 import { systemRandom } from '../../core/random.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { groupOf, topicOf, transactionalIdOf } from '../../schemas/topics.ts';
+import { WitnessDispatcher } from './fault-dispatcher.ts';
+import { routeBy } from './fault-links.ts';
+import { Witness, type WitnessStats } from './fault-witness.ts';
+import { HeedlessWriter, heedlessMs } from './fault-writer.ts';
 
 /**
  * A member of the lock with everything real but the devices: its host writes the `owner` marker, and while a slot is
- * active one numbered record every 20 ms, which stands for what devices would send.
+ * active one numbered value every 20 ms, which stands for what devices would send. It keeps what it did, as a witness.
  */
 export interface LockMemberOptions {
   readonly brokers: readonly string[];
@@ -24,12 +29,22 @@ export interface LockMemberOptions {
   readonly instanceId: string;
   readonly timers: LockTimers;
   readonly logger?: Logger;
+  /** `host:port` of links by `host:port` of brokers. */
+  readonly routes?: Readonly<Record<string, string>>;
+  /** False: the host and its writers ignore the end of the lease for two seconds (`HeedlessWriter`). */
+  readonly guard?: boolean;
+  /** How far this member's wall clock is ahead. */
+  readonly wallAheadMs?: number;
+  /** False: it watches nobody, and nobody can watch it. */
+  readonly peers?: boolean;
+  /** Of produce requests; default: the product's. */
+  readonly produceTimeoutMs?: number;
 }
 
 export interface HostEvent {
   readonly event: 'begin' | 'activate' | 'release' | 'drop';
   readonly slot: Slot;
-  /** Wall clock, to compare processes of one machine. */
+  /** Wall clock of the machine, to compare its processes. */
   readonly atMs: number;
   readonly epoch: string;
   readonly takeover?: { readonly fromEpoch: string; readonly fromSeq: string; readonly reason: string };
@@ -46,13 +61,18 @@ export function kafkaFor(brokers: readonly string[], clientId: string): KafkaOpt
   return { brokers, clientId, logger: silentLogger, clock: systemClock };
 }
 
-export async function createLockTopics(brokers: readonly string[], prefix: string, slots: number): Promise<void> {
+export async function createLockTopics(
+  brokers: readonly string[],
+  prefix: string,
+  slots: number,
+  replicationFactor = 1,
+): Promise<void> {
   const connection = new KafkaConnection(kafkaFor(brokers, 'topics'), { name: 'topics', requestTimeoutMs: 20_000 });
   const topic = (name: 'devices' | 'telemetry' | 'ownership', partitions: number) => ({
     topic: topicOf(prefix, name),
     partitions,
-    replicationFactor: 1,
-    configs: {},
+    replicationFactor,
+    configs: replicationFactor > 1 ? { 'min.insync.replicas': '2' } : {},
   });
   try {
     await connection.createTopics([topic('devices', slots), topic('telemetry', slots), topic('ownership', 1)]);
@@ -67,41 +87,38 @@ export class LockMember {
   onEvent: (event: HostEvent) => void = () => undefined;
   readonly member: GroupMember<FencedWriter>;
   readonly #options: LockMemberOptions;
-  readonly #dispatcher: ProduceDispatcher;
+  readonly #dispatcher: WitnessDispatcher;
   readonly #producerIds: ProducerIds;
   readonly #producer: Producer;
+  readonly #witness = new Witness();
   readonly #writers = new Map<Slot, FencedWriter>();
   readonly #publishing = new Map<Slot, { cancel(): void }>();
 
   constructor(options: LockMemberOptions) {
     this.#options = options;
-    const { brokers, prefix, slots, instanceId, timers } = options;
-    const kafka = kafkaFor(brokers, instanceId);
+    const { brokers, prefix, slots, instanceId, timers, routes, produceTimeoutMs } = options;
+    const kafka = { ...kafkaFor(brokers, instanceId), ...(routes === undefined ? {} : { route: routeBy(routes) }) };
     const shared = { kafka, clock: systemClock, logger: options.logger ?? silentLogger };
-    this.#dispatcher = new ProduceDispatcher(shared);
+    const limits = produceTimeoutMs === undefined ? {} : { requestTimeoutMs: produceTimeoutMs };
+    this.#dispatcher = new WitnessDispatcher({ ...shared, ...limits });
     this.#producerIds = new ProducerIds(shared);
     this.#producer = new Producer({ kafka });
+    const incarnation = randomUUID();
     this.member = new GroupMember<FencedWriter>({
       ...shared,
+      clock: clockAhead(options.wallAheadMs ?? 0),
       groupId: groupOf(prefix, 'ingest'),
       role: 'ingest',
       topicPrefix: prefix,
       slots,
       instanceId,
-      incarnation: randomUUID(),
+      incarnation,
       zone: '',
       timers,
       host: this.#host,
-      createWriter: (slot, epoch, hooks) =>
-        new FencedWriter({
-          ...shared,
-          ...hooks,
-          slot,
-          epoch,
-          transactionalId: transactionalIdOf(prefix, 'ingest', slot),
-          dispatcher: this.#dispatcher,
-          producerIds: this.#producerIds,
-        }),
+      createWriter: (slot, epoch, hooks) => this.#createWriter(slot, epoch, hooks, shared),
+      peers: options.peers === false ? noPeers : peersOf(incarnation, shared.logger),
+      standby: alwaysWarm,
       producer: this.#producer,
       schemas: { idOf: () => 1 },
       random: systemRandom,
@@ -118,25 +135,48 @@ export class LockMember {
   async stop(): Promise<void> {
     await this.member.stop();
     for (const timer of this.#publishing.values()) timer.cancel();
+    for (const writer of this.#writers.values()) if (writer instanceof HeedlessWriter) writer.end();
     await this.#producer.stop();
     await this.#dispatcher.stop();
     this.#producerIds.destroy();
+  }
+
+  stats(): WitnessStats {
+    const { retriedBatches, reinits, fenced } = this.#dispatcher.counters;
+    const { refusedBatches } = this.#dispatcher;
+    const { epochs } = this.#witness;
+    return {
+      event: 'stats',
+      instanceId: this.instanceId,
+      epochs,
+      refusedBatches,
+      retriedBatches,
+      reinits,
+      fenced,
+    };
+  }
+
+  get instanceId(): string {
+    return this.#options.instanceId;
+  }
+
+  get #guarded(): boolean {
+    return this.#options.guard ?? true;
   }
 
   readonly #host: SlotHost<FencedWriter> = {
     begin: async (slot, writer, takeover) => {
       this.#writers.set(slot, writer);
       this.#note('begin', slot, takeover);
-      await this.#append(slot, writer, 'owner').acked;
+      await this.#append(slot, writer, 'owner', '').acked;
     },
     activate: (slot) => {
       this.#note('activate', slot);
       const writer = this.#writers.get(slot);
-      if (writer !== undefined)
-        this.#publishing.set(
-          slot,
-          systemClock.every(20, () => this.#publish(slot, writer)),
-        );
+      if (writer === undefined) return;
+      let value = 0; // what a device would count
+      const publish = (): void => this.#publish(slot, writer, () => (value += 1));
+      this.#publishing.set(slot, systemClock.every(20, publish));
     },
     release: async (slot) => {
       this.#note('release', slot);
@@ -145,31 +185,52 @@ export class LockMember {
       await writer?.flushed();
       return { lastSeq: writer?.lastSeq ?? null };
     },
-    drop: (slot) => {
+    drop: async (slot) => {
       this.#note('drop', slot);
-      this.#publishing.get(slot)?.cancel();
-      return Promise.resolve();
+      const publishing = this.#publishing.get(slot);
+      if (!this.#guarded) await systemClock.sleep(heedlessMs);
+      publishing?.cancel();
     },
   };
 
-  #publish(slot: Slot, writer: FencedWriter): void {
-    if (!this.member.leaseLive()) return;
+  #createWriter(
+    slot: Slot,
+    epoch: bigint,
+    hooks: WriterHooks,
+    shared: { readonly kafka: KafkaOptions; readonly clock: Clock; readonly logger: Logger },
+  ): FencedWriter {
+    const options = {
+      ...shared,
+      ...hooks,
+      slot,
+      epoch,
+      transactionalId: transactionalIdOf(this.#options.prefix, 'ingest', slot),
+      dispatcher: this.#dispatcher,
+      producerIds: this.#producerIds,
+    };
+    return this.#guarded ? new FencedWriter(options) : new HeedlessWriter(options, hooks);
+  }
+
+  #publish(slot: Slot, writer: FencedWriter, nextValue: () => number): void {
+    if (this.#guarded && !this.member.leaseLive()) return;
     try {
-      this.#append(slot, writer, 'data').acked.catch(() => undefined);
+      this.#append(slot, writer, 'data', String(nextValue()));
     } catch {
       this.#publishing.get(slot)?.cancel();
     }
   }
 
-  #append(slot: Slot, writer: FencedWriter, kind: 'owner' | 'data'): { readonly acked: Promise<void> } {
-    return writer.appendNumbered(topicOf(this.#options.prefix, 'telemetry'), {
+  #append(slot: Slot, writer: FencedWriter, kind: 'owner' | 'data', value: string): { readonly acked: Promise<void> } {
+    const ticket = writer.appendNumbered(topicOf(this.#options.prefix, 'telemetry'), {
       key: Buffer.from(`slot/${slot}`),
       prefix: Buffer.alloc(6),
-      value: Buffer.from(this.#options.instanceId),
+      value: Buffer.from(`${this.#options.instanceId} ${value}`),
       kind,
       rpc: 0,
       receivedAtNs: systemClock.nowNs(),
     });
+    this.#witness.appended(slot, writer.epoch, writer.lastSeq, ticket.acked);
+    return ticket;
   }
 
   #note(event: HostEvent['event'], slot: Slot, takeover?: Takeover): void {
@@ -191,4 +252,18 @@ export class LockMember {
     this.events.push(noted);
     this.onEvent(noted);
   }
+}
+
+function clockAhead(wallAheadMs: number): Clock {
+  if (wallAheadMs === 0) return systemClock;
+  return {
+    ...systemClock,
+    nowMs: () => systemClock.nowMs() + wallAheadMs,
+    nowNs: () => systemClock.nowNs() + BigInt(wallAheadMs) * 1_000_000n,
+  };
+}
+
+function peersOf(incarnation: string, logger: Logger): Peers {
+  const at = { listen: '127.0.0.1:0', advertisedHost: '127.0.0.1' };
+  return new TcpPeers({ ...at, incarnation, clock: systemClock, random: systemRandom, logger });
 }

@@ -1,15 +1,16 @@
 /**
  * A lock member as a process of its own, for tests that kill or freeze it: options as JSON in the first argument, one JSON
- * line per host event on standard output, SIGTERM for a clean stop.
+ * line per host event on standard output, SIGUSR2 for a line with its stats, SIGTERM for a clean stop.
  */
 import { LockMember, type LockMemberOptions } from './lock-member.ts';
 
 const member = new LockMember(JSON.parse(process.argv[2] ?? '{}') as LockMemberOptions);
 const print = (line: object): void => console.log(JSON.stringify(line));
 member.onEvent = print;
+process.on('SIGUSR2', () => print(member.stats()));
 process.once('SIGTERM', () => {
   void member.stop().then(
-    () => print({ event: 'stopped' }),
+    () => print({ ...member.stats(), event: 'stopped' }),
     (thrown: unknown) => print({ event: 'failed', cause: String(thrown) }),
   );
 });

@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { eventually } from './eventually.ts';
+import { type WitnessStats } from './fault-witness.ts';
+import { type HostEvent, type LockMemberOptions } from './lock-member.ts';
+import { repositoryRoot } from './repository-root.ts';
+
+type Line = HostEvent | WitnessStats | { readonly event: 'started' | 'stopped' | 'failed' };
+
+/** A lock member in a process of its own (`lock-worker.ts`), to be killed, frozen and asked what it saw. */
+export class FaultChild {
+  readonly instanceId: string;
+  readonly process: ChildProcess;
+  readonly events: HostEvent[] = [];
+  /** The names of all lines printed, in order. */
+  readonly printed: string[] = [];
+  /** When it was killed, wall clock. */
+  goneAtMs = Number.POSITIVE_INFINITY;
+  #stats: WitnessStats | null = null;
+
+  constructor(options: LockMemberOptions) {
+    this.instanceId = options.instanceId;
+    const args = ['--import', 'tsx', join(repositoryRoot, 'test/support/lock-worker.ts'), JSON.stringify(options)];
+    const child = spawn(process.execPath, args, { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'inherit'] });
+    this.process = child;
+    createInterface({ input: child.stdout }).on('line', (text) => this.#take(JSON.parse(text) as Line));
+  }
+
+  /** Slots that are active in it. */
+  get held(): number[] {
+    const held = new Set<number>();
+    for (const { event, slot } of this.events) {
+      if (event === 'activate') held.add(slot);
+      else if (event !== 'begin') held.delete(slot);
+    }
+    return [...held].sort((a, b) => a - b);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.process.kill(name);
+  }
+
+  kill(): void {
+    this.signal('SIGKILL');
+    this.goneAtMs = Date.now();
+  }
+
+  /** Of this moment; of a child that has stopped, its last ones. */
+  async stats(): Promise<WitnessStats> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      this.#stats = null;
+      this.signal('SIGUSR2');
+    }
+    return eventually(`stats of ${this.instanceId}`, 5_000, () => this.#stats ?? undefined);
+  }
+
+  /** Ends it, whatever it is doing. */
+  async end(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGKILL');
+    await gone;
+  }
+
+  #take(line: Line): void {
+    this.printed.push(line.event);
+    switch (line.event) {
+      case 'stats':
+        this.#stats = line;
+        return;
+      case 'stopped':
+        this.#stats = line as unknown as WitnessStats;
+        return;
+      case 'started':
+      case 'failed':
+        return;
+      case 'begin':
+      case 'activate':
+      case 'release':
+      case 'drop':
+        this.events.push(line);
+    }
+  }
+}
