@@ -8,6 +8,7 @@ import { allSettings } from '../cli/services.ts';
 import { environmentName } from '../core/config.ts';
 import { errorCodes } from '../core/errors.ts';
 import { topicCatalogue } from '../schemas/topics.ts';
+import { mutations } from './simulation/mutations.ts';
 import { allMetrics } from './support/all-metrics.ts';
 import { repositoryRoot } from './support/repository-root.ts';
 
@@ -77,6 +78,103 @@ describe('documents', () => {
       .filter((file) => file.startsWith('docs/decisions/'))
       .map((file) => Number(basename(file).slice(0, 4)));
     expect(numbers.sort((a, b) => a - b)).toEqual(numbers.map((_, index) => index + 1));
+  });
+});
+
+describe('docs/invariants.md', () => {
+  const text = read('docs/invariants.md');
+  /** By heading, without it. */
+  const parts = new Map(
+    text
+      .split(/^## /m)
+      .slice(1)
+      .map((part) => {
+        const end = part.indexOf('\n');
+        return [part.slice(0, end), part.slice(end)] as const;
+      }),
+  );
+  const invariants = new Map(
+    [...parts].flatMap(([heading, part]) => (/^O\d+(?=: )/.exec(heading) ?? []).map((id) => [id, part])),
+  );
+  const simulated = (): Set<string> =>
+    new Set([...read('test/simulation/world.ts').matchAll(/#fail\('(O\d+)'/g)].map((match) => match[1] ?? ''));
+
+  /** “…” is the name of a test, or of a table row that gives one its name, in the file named last before it. */
+  const testsNamedIn = (part: string): { readonly file: string; readonly name: string }[] => {
+    let file = '';
+    const named: { file: string; name: string }[] = [];
+    for (const [, path, name] of part.matchAll(/`(test\/[^`]+\.ts)`|“([^”]+)”/g)) {
+      if (path !== undefined) file = path;
+      else if (name !== undefined) named.push({ file, name });
+    }
+    return named;
+  };
+
+  test('holds O1 to O17, each with what enforces it and what shows it', () => {
+    expect([...invariants.keys()]).toEqual(Array.from({ length: 17 }, (_, index) => `O${index + 1}`));
+    for (const [id, part] of invariants) {
+      for (const kind of ['enforced', 'simulation', 'real fault', 'control', 'known gaps'])
+        expect({ id, kind, has: part.includes(`\n- ${kind}: `) }).toEqual({ id, kind, has: true });
+      expect({ id, tests: testsNamedIn(part).length > 0 }).toEqual({ id, tests: true });
+    }
+  });
+
+  test('every file and every test that it names exists under exactly that name', () => {
+    for (const [, file = ''] of text.matchAll(/`((?:[a-z-]+\/)+[a-z-]+(?:\.test)?\.ts)`/g))
+      expect({ file, exists: existsSync(join(repositoryRoot, file)) }).toEqual({ file, exists: true });
+    for (const { file, name } of testsNamedIn(text)) {
+      const source = file === '' ? '' : read(file);
+      const exists = [`'${name}'`, `"${name}"`, `\`${name}\``].some((literal) => source.includes(literal));
+      expect({ file, name, exists }).toEqual({ file, name, exists: true });
+    }
+  });
+
+  test('every rule that it cites for a file is in that file', () => {
+    for (const [, file = '', rules = ''] of text.matchAll(/`([a-z/-]+\.ts)` ((?:[A-Z]+-?\d+(?:, | to )?)+)/g)) {
+      const source = read(file);
+      for (const [rule] of rules.matchAll(/[A-Z]+-?\d+/g))
+        expect({ file, rule, has: source.includes(` ${rule}. `) }).toEqual({ file, rule, has: true });
+    }
+  });
+
+  test('the control runs are those of test/simulation/mutations.ts, with what each breaks', () => {
+    const rows = [...(parts.get('Control runs') ?? '').matchAll(/^\| ([^|]+?) +\| (O[^|]+?) +\| (\w+) +\|$/gm)];
+    expect(rows.map(([, name, breaks, of]) => ({ name, breaks, of }))).toEqual(
+      mutations.map(({ name, breaks, edits }) => ({
+        name,
+        breaks: breaks.join(', '),
+        of: edits.some(({ file }) => file.startsWith('test/')) ? 'model' : 'product',
+      })),
+    );
+    for (const [id, part] of invariants) {
+      const has = mutations.some(({ breaks }) => breaks.includes(id));
+      expect({ id, has: part.includes(`\n- control: the rows of ${id}`) }).toEqual({ id, has });
+    }
+  });
+
+  test('the simulation asserts what it is said to assert', () => {
+    const said = [...invariants].filter(([, part]) => part.includes('\n- simulation: asserted')).map(([id]) => id);
+    expect(said.sort()).toEqual([...simulated()].sort());
+  });
+
+  test('its gaps are the tests that are expected to fail', () => {
+    const expected = files
+      .filter((file) => file.startsWith('test/integration/'))
+      .flatMap((file) =>
+        [...read(file).matchAll(/test\.failing\('([^']+)'/g)].map(([, name = '']) => `${file} ${name}`),
+      );
+    const said = testsNamedIn(parts.get('Gaps') ?? '').map(({ file, name }) => `${file} ${name}`);
+    expect(said.sort()).toEqual(expected.sort());
+  });
+});
+
+describe('docs/testing.md', () => {
+  test('names every fault of the simulation', () => {
+    const [, part = ''] = read('docs/testing.md').split(/^In the simulation/m);
+    const rows = part.slice(0, part.indexOf('On real brokers'));
+    const named = [...rows.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name);
+    const faults = [...read('test/simulation/schedule.ts').matchAll(/(?:^ {4}name: |^ {2}cut\()'([a-z-]+)'/gm)];
+    expect(named.sort()).toEqual(faults.map(([, name]) => name).sort());
   });
 });
 

@@ -124,10 +124,8 @@ function decide<W extends SlotWriter>(
 ): Claim | null {
   const record = log.view.slot(run.slot);
   const stored = register?.claim ?? null;
-  const released =
-    record?.state === 'released' ? { memberId: record.holder?.memberId ?? '', epoch: record.epoch } : null;
   const directory = new Set(plan.members.map(({ memberId }) => memberId));
-  if (isClaimedElsewhere(stored, member.memberId, directory, released)) {
+  if (isClaimedElsewhere(stored, member.memberId, directory, record)) {
     worker.wantRebalance(`slot ${run.slot} is claimed by another member that has not released it`);
     return null;
   }

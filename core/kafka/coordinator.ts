@@ -55,6 +55,13 @@ export interface SyncOrder extends MemberRef {
   readonly plan: { readonly bytes: Buffer; readonly owned: ReadonlyMap<string, readonly Slot[]> } | null;
 }
 
+/**
+ * What an accepted probe proves. `member`: the commit was taken as one of ours, which renews the session as well.
+ * `coordinator`: while a plan is awaited nobody's commit is taken; the coordinator knows us in this generation, and took
+ * the commit of a group beside ours. `nothing`: it did not take that one either, for a reason of its own.
+ */
+export type ProbeProof = 'member' | 'coordinator' | 'nothing';
+
 /** The coordinator's register of a slot. */
 export interface SlotCommit {
   readonly slot: Slot;
@@ -68,7 +75,7 @@ export interface Coordinator {
   sync(order: SyncOrder): Promise<Answer<Buffer>>;
   heartbeat(member: MemberRef): Promise<Answer<null>>;
   /** A commit that names no slot: proof that this coordinator can still write. */
-  probe(member: MemberRef): Promise<Answer<null>>;
+  probe(member: MemberRef): Promise<Answer<ProbeProof>>;
   /** For all slots, or for none. */
   commit(member: MemberRef, commits: readonly SlotCommit[]): Promise<Answer<null>>;
   /** Slots without a value are not in the answer. */

@@ -144,8 +144,8 @@ export class FencedPartition implements ProduceSource {
     return this.#last;
   }
 
-  /** Records of one call stay in one batch. */
-  append(records: readonly PartitionRecord[], listener: AckListener | undefined): Ticket {
+  /** Records of one call stay in one batch. `urgent`: somebody waits for the ack, no more records are waited for. */
+  append(records: readonly PartitionRecord[], listener: AckListener | undefined, urgent = false): Ticket {
     const { batchBytesMax } = this.#options;
     const room = records.reduce((bytes, record) => bytes + roughLength(record), 0);
     if (this.#builder.recordCount > 0 && this.#builder.length + room > batchBytesMax) this.#seal();
@@ -166,7 +166,7 @@ export class FencedPartition implements ProduceSource {
       this.#seal();
       this.#wake();
     }
-    if (!this.#announced) this.#wake();
+    if (!this.#announced || urgent) this.#wake(urgent);
     return { acked: promise };
   }
 
@@ -237,8 +237,8 @@ export class FencedPartition implements ProduceSource {
     return this.#inFlight < (this.#known ? inFlightMax : 1); // P3
   }
 
-  #wake(): void {
-    const waiting = this.#pending.length > this.#inFlight;
+  #wake(urgent = false): void {
+    const waiting = urgent || this.#pending.length > this.#inFlight;
     if (!this.#maySendMore() || !(waiting || this.#builder.recordCount > 0)) return;
     this.#announced = true;
     this.#options.dispatcher.ready(this, waiting ? 0 : undefined);

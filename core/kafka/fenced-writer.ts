@@ -92,6 +92,8 @@ export interface FencedWriterOptions {
 const reinitWindowMs = 10_000;
 const reinitsMax = 3;
 const gapKind = recordKinds.indexOf('gap');
+/** A hand-over waits for their acks: lingering would add to the silence of every device of the slot. */
+const urgentKinds: ReadonlySet<RecordKind> = new Set(['owner', 'closed']);
 
 export class FencedWriter {
   readonly slot: Slot;
@@ -153,7 +155,7 @@ export class FencedWriter {
     encodeHeaderInto(this.#header, 0, { slot: this.slot, epoch: this.epoch, seq, kind, rpc, receivedAtNs });
     const timestampMs = Number(receivedAtNs / 1_000_000n);
     const numbered = { key, prefix, value, header: this.#header, timestampMs };
-    const ticket = this.#partition(topic, this.slot, true).append([numbered], listener);
+    const ticket = this.#partition(topic, this.slot, true).append([numbered], listener, urgentKinds.has(kind));
     this.#lastSeq = seq;
     return ticket;
   }

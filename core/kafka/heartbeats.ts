@@ -83,12 +83,14 @@ export class Heartbeats {
     const { coordinator, clock, current, synced, suspended, accepted, refused } = this.#options;
     const member = current();
     const inSync = member !== null && synced()?.generation === member.generation;
-    if (member === null || suspended() || (beat === 'probe' && !inSync)) return true;
+    if (member === null || suspended()) return true;
     const sentAtMs = clock.monotonicMs();
     const answer = await (beat === 'heartbeat' ? coordinator.heartbeat(member) : coordinator.probe(member));
     if (this.#stop.signal.aborted) return true;
     if (answer.kind === 'ok') {
-      accepted(beat === 'probe' ? 'commit' : inSync ? 'heartbeat' : 'session', sentAtMs, member);
+      if (beat === 'heartbeat') accepted(inSync ? 'heartbeat' : 'session', sentAtMs, member);
+      else if (answer.value === 'member') accepted('commit', sentAtMs, member);
+      else if (answer.value === 'coordinator') accepted('coordinator', sentAtMs, member);
       return true;
     }
     if (beat === 'heartbeat' && answer.kind === 'rebalance') accepted('session', sentAtMs, member);

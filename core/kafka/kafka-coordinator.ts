@@ -9,12 +9,14 @@ import {
   type JoinOrder,
   type Lane,
   type MemberRef,
+  type ProbeProof,
   type Refusal,
   type SlotCommit,
   type SyncOrder,
 } from './coordinator.ts';
-import { isDenied, type KafkaError, kafkaError, toHoldfastError } from './errors.ts';
+import { isDenied, KafkaError, kafkaError, toHoldfastError } from './errors.ts';
 import { type LockTimers } from './lock-timers.ts';
+import { offsetsTopic } from './offsets-topic.ts';
 
 /**
  * The coordinator of a group in Kafka. Four lanes, each with connections of its own.
@@ -22,6 +24,11 @@ import { type LockTimers } from './lock-timers.ts';
  * KC1. A lane that failed forgets its coordinator, and the next request asks for it again; after two failures in a row
  *      it asks another broker than the one that failed, because a superseded coordinator names itself.
  * KC2. A probe that is refused names its broker as one to avoid: it answers, but cannot write.
+ * KC3. While a generation waits for its plan the coordinator takes no commit of its members. Then the probe commits for a
+ *      group beside ours that lies in the same partition of the offsets topic, so with the same coordinator: a leader that
+ *      is frozen between its Join and its Sync must not cost everybody the lease.
+ * KC4. A lane that was answered by another broker than the one it lost says so to the lanes that still hold on to that one:
+ *      each of them would wait for its own timeout, a Join for the whole session.
  */
 export interface KafkaCoordinatorOptions {
   readonly kafka: KafkaOptions;
@@ -35,13 +42,19 @@ export interface KafkaCoordinatorOptions {
 
 interface LaneState {
   readonly connection: KafkaConnection;
+  /** The broker that answered no more, until another one has answered. */
+  lostNodeId: number | undefined;
   found: { readonly nodeId: number; readonly broker: BrokerHandle } | undefined;
   failures: number;
   avoidNodeId: number | undefined;
 }
 
+const laneNames: readonly Lane[] = ['join', 'group', 'heartbeat', 'probe'];
+
 export class KafkaCoordinator implements Coordinator {
   readonly #options: KafkaCoordinatorOptions;
+  #twinGroup: string | undefined;
+  #twinRefused = false;
   readonly #lanes: Readonly<Record<Lane, LaneState>>;
 
   constructor(options: KafkaCoordinatorOptions) {
@@ -55,6 +68,7 @@ export class KafkaCoordinator implements Coordinator {
         requestTimeoutMs,
         connectTimeoutMs: Math.min(requestTimeoutMs, Math.max(heartbeatMs, 250)),
       }),
+      lostNodeId: undefined,
       found: undefined,
       failures: 0,
       avoidNodeId: undefined,
@@ -109,9 +123,18 @@ export class KafkaCoordinator implements Coordinator {
     return this.#ask('heartbeat', (broker) => broker.heartbeat(this.#ref(member)).then(() => null));
   }
 
-  probe(member: MemberRef): Promise<Answer<null>> {
-    const entry = { topic: this.#options.probeTopic, partition: 0, offset: 0n, metadata: '' };
-    return this.#ask('probe', (broker) => broker.offsetCommit(this.#ref(member), [entry]).then(() => null));
+  probe(member: MemberRef): Promise<Answer<ProbeProof>> {
+    const entries = [{ topic: this.#options.probeTopic, partition: 0, offset: 0n, metadata: '' }];
+    return this.#ask('probe', async (broker) => {
+      try {
+        await broker.offsetCommit(this.#ref(member), entries);
+        return 'member';
+      } catch (thrown) {
+        // KC3: it knows us in this generation, and waits for the plan.
+        if (!(thrown instanceof KafkaError) || thrown.name !== 'REBALANCE_IN_PROGRESS') throw thrown;
+        return this.#probeTwin(broker, entries);
+      }
+    });
   }
 
   commit(member: MemberRef, commits: readonly SlotCommit[]): Promise<Answer<null>> {
@@ -159,12 +182,14 @@ export class KafkaCoordinator implements Coordinator {
       const value = await request(lane.found.broker);
       lane.failures = 0;
       lane.avoidNodeId = undefined;
+      this.#passOn(lane);
       return { kind: 'ok', value };
     } catch (thrown) {
       const error = kafkaError(thrown, name);
       const kind = refusalOf(error);
       if (kind === 'lost') {
         lane.failures += 1;
+        lane.lostNodeId ??= lane.found?.nodeId;
         if (name === 'probe' || lane.failures >= 2) lane.avoidNodeId = lane.found?.nodeId ?? lane.avoidNodeId; // KC1, KC2
         lane.found = undefined;
       } else {
@@ -172,6 +197,49 @@ export class KafkaCoordinator implements Coordinator {
       }
       return { kind, error: kind === 'fatal' ? this.#explain(error) : error };
     }
+  }
+
+  /** KC4 */
+  #passOn(lane: LaneState): void {
+    const { lostNodeId, found } = lane;
+    lane.lostNodeId = undefined;
+    if (lostNodeId === undefined || lostNodeId === found?.nodeId) return;
+    for (const name of laneNames) {
+      const other = this.#lanes[name];
+      if (other !== lane && other.found?.nodeId === lostNodeId) this.reset(name);
+    }
+  }
+
+  /** A refusal is told once and proves nothing; that the broker does not answer is the lane's to say. */
+  async #probeTwin(
+    broker: BrokerHandle,
+    entries: Parameters<BrokerHandle['offsetCommit']>[1],
+  ): Promise<'coordinator' | 'nothing'> {
+    try {
+      const groupId = await this.#twin();
+      await broker.offsetCommit({ groupId, memberId: '', generation: -1 }, entries);
+      return 'coordinator';
+    } catch (thrown) {
+      const error = kafkaError(thrown, 'probe');
+      if (refusalOf(error) === 'lost') throw error;
+      const { kafka, groupId } = this.#options;
+      const fields = { groupId, cause: error.message };
+      if (!this.#twinRefused)
+        kafka.logger.warn(fields, 'no commit beside the group: allow Read on groups of its prefix');
+      this.#twinRefused = true;
+      return 'nothing';
+    }
+  }
+
+  /** A group that nobody joins, in our partition of the offsets topic (KC3). */
+  async #twin(): Promise<string> {
+    if (this.#twinGroup !== undefined) return this.#twinGroup;
+    const { groupId } = this.#options;
+    const { connection } = this.#lanes.probe;
+    const [topic] = await connection.refreshMetadata([offsetsTopic]);
+    const partitions = topic?.partitions.length ?? 0;
+    if (partitions === 0) throw kafkaError(new Error(`${offsetsTopic} is not to be seen`));
+    return (this.#twinGroup = twinOf(groupId, partitions));
   }
 
   async #find(lane: LaneState): Promise<{ nodeId: number; broker: BrokerHandle }> {
@@ -220,4 +288,20 @@ export function refusalOf(error: KafkaError): Refusal {
     default:
       return isDenied(error) ? 'fatal' : 'lost';
   }
+}
+
+/** `GROUP-probe-N` with the lowest N that Kafka puts into the same partition of the offsets topic as `groupId`. */
+export function twinOf(groupId: string, partitions: number): string {
+  const wanted = offsetsPartitionOf(groupId, partitions);
+  for (let n = 0; ; n += 1) {
+    const twin = `${groupId}-probe-${n}`;
+    if (offsetsPartitionOf(twin, partitions) === wanted) return twin;
+  }
+}
+
+/** As `GroupMetadataManager.partitionFor`: Java's String.hashCode, its sign cut off. */
+function offsetsPartitionOf(groupId: string, partitions: number): number {
+  let hash = 0;
+  for (let at = 0; at < groupId.length; at += 1) hash = (Math.imul(hash, 31) + groupId.charCodeAt(at)) | 0;
+  return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % partitions;
 }

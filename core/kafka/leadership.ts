@@ -5,7 +5,7 @@ import { RateLimited, type Logger } from '../logger.ts';
 import { type Joined, type SyncOrder } from './coordinator.ts';
 import { leaderPlan } from './leader-plan.ts';
 import { type OwnershipLog, type Wish } from './ownership-log.ts';
-import { type Placements } from './plan.ts';
+import { noPlacements, type Placements } from './plan.ts';
 
 /**
  * What a worker does beside its own slots while it leads the group: it makes the plan, mirrors it to `ownership`, asks for
@@ -44,8 +44,8 @@ export class Leadership {
   #leftovers = 0;
   #leftoversMs = leftoversMsMin;
   #leftoversTimer: Timer | undefined;
-  /** The wishes that the last plan was made with, as text. */
-  #planned = '';
+  /** The wishes that the last plan was made with. */
+  #planned: Placements = noPlacements;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -66,7 +66,7 @@ export class Leadership {
     this.#leftoversMs =
       leftovers > 0 && leftovers === this.#leftovers ? Math.min(this.#leftoversMs * 2, leftoversMsMax) : leftoversMsMin;
     this.#leftovers = leftovers;
-    this.#planned = wishesText(placements);
+    this.#planned = placements;
     return order;
   }
 
@@ -101,7 +101,9 @@ export class Leadership {
   wishesChanged(): void {
     if (!this.#options.leads()) return;
     this.#settleWishes();
-    if (wishesText(this.#placements()) !== this.#planned) this.#options.wantRebalance('a wish was made or withdrawn');
+    const plan = this.#plan;
+    if (plan === null || wishesText(this.#placements(), plan) === wishesText(this.#planned, plan)) return;
+    this.#options.wantRebalance('a wish was made or withdrawn');
   }
 
   slotChanged(): void {
@@ -113,7 +115,6 @@ export class Leadership {
     this.#leftoversTimer = undefined;
   }
 
-  /** Wishes that name a member of another group stay without effect here. */
   #placements(): Placements {
     const { drains, places } = this.#options.log.view;
     const drained = new Map([...drains].map(([instance, { incarnation }]) => [instance, incarnation]));
@@ -160,6 +161,10 @@ export class Leadership {
   }
 }
 
-function wishesText({ drained, placed }: Placements): string {
-  return JSON.stringify([[...drained].sort(), [...placed].sort(([a], [b]) => a - b)]);
+/** Wishes as text, to compare; those that name a member of another group are none of ours. */
+function wishesText({ drained, placed }: Placements, { members }: Plan): string {
+  const ours = new Set(members.map(({ instance }) => instance));
+  const drains = [...drained].filter(([instance]) => ours.has(instance));
+  const places = [...placed].filter(([, instance]) => ours.has(instance));
+  return JSON.stringify([drains.sort(), places.sort(([a], [b]) => a - b)]);
 }

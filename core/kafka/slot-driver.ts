@@ -3,6 +3,7 @@ import { type Slot } from '../../schemas/slot.ts';
 import { HoldfastError } from '../errors.ts';
 import { claimSlots, type AcquisitionPorts, type ClaimListener } from './acquisition.ts';
 import { formatClaim, type Claim } from './claim.ts';
+import { Departures } from './departures.ts';
 import { SlotEnd } from './slot-end.ts';
 import { SlotBegin } from './slot-begin.ts';
 import { type SlotHost, type SlotWriter, type WriterHooks } from './slot-host.ts';
@@ -19,7 +20,7 @@ import { mayStart } from './start-rule.ts';
  * SD2. A slot that cannot start, or does not get through its acquisition, within `stuckMs` is given back, and reported
  *      as one this worker is unable to run, so that the plan tries somebody else. So is a slot that runs and gets nothing
  *      acked, as long as Kafka answers otherwise.
- * SD3. Slots that go to others leave a few at a time: each is silent only for its own hand-over, not for everybody's.
+ * SD3. Slots that go to others leave one after the other (`departures.ts`): each is silent only for its own hand-over.
  */
 export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPorts {
   readonly slots: number;
@@ -30,7 +31,6 @@ export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPort
 const none: SlotState = { kind: 'none' };
 const stuckMs = 10_000;
 const unableMs = 60_000;
-const releasesAtOnce = 3;
 /** Between two asks for a plan because of slots that cannot start: doubled up to this. */
 const renewMsMax = 60_000;
 
@@ -44,8 +44,7 @@ export class SlotDriver<W extends SlotWriter> {
   readonly #end: SlotEnd<W>;
   readonly #summary: SlotSummary;
   readonly #stop = new AbortController();
-  /** Active slots that are to go, each with the plan's event, until it is their turn (SD3). */
-  readonly #departures = new Map<Slot, SlotEvent>();
+  readonly #departures: Departures;
   #plan: Plan | null = null;
   #self = 0;
   #renewMs = stuckMs;
@@ -56,6 +55,7 @@ export class SlotDriver<W extends SlotWriter> {
     this.#states = Array.from({ length: options.slots }, () => none);
     this.#sinceMs = Array.from({ length: options.slots }, () => 0);
     this.#summary = new SlotSummary(options.logger);
+    this.#departures = new Departures({ clock: options.clock, depart: (slot, event) => this.#dispatch(slot, event) });
     const report = (run: SlotRun<W>, event: SlotEvent): void => {
       if (this.#isCurrent(run)) this.#dispatch(run.slot, event); // SD1
     };
@@ -92,13 +92,13 @@ export class SlotDriver<W extends SlotWriter> {
   adopt(plan: Plan, memberId: string): void {
     this.#plan = plan;
     this.#self = plan.members.findIndex((member) => member.memberId === memberId) + 1;
-    this.#departures.clear();
+    const departures = new Map<Slot, SlotEvent>();
     for (const [slot, state] of this.#states.entries()) {
       const event = this.#planEvent(plan, slot);
-      if (state.kind === 'active' && event.kind !== 'plan-mine') this.#departures.set(slot, event);
+      if (state.kind === 'active' && event.kind !== 'plan-mine') departures.set(slot, event);
       else this.#dispatch(slot, event);
     }
-    this.#depart();
+    this.#departures.begin(departures);
     this.evaluate();
   }
 
@@ -136,6 +136,7 @@ export class SlotDriver<W extends SlotWriter> {
     if (state === undefined) return;
     const own = record.holder?.incarnation === this.#options.worker.self().incarnation;
     if (!own) this.#dispatch(record.slot, { kind: 'displaced', epoch: record.epoch });
+    if (!own && record.state === 'held') this.#departures.taken(record.slot);
     if (state.kind === 'assigned') this.evaluate();
   }
 
@@ -203,6 +204,7 @@ export class SlotDriver<W extends SlotWriter> {
 
   stop(): void {
     this.#stop.abort(new Error('the member stopped'));
+    this.#departures.stop();
   }
 
   readonly #claims: ClaimListener<W> = {
@@ -217,17 +219,6 @@ export class SlotDriver<W extends SlotWriter> {
     if (this.#self === 0 || entry === undefined) return { kind: 'plan-other' };
     if (entry.owner === this.#self) return { kind: 'plan-mine' };
     return entry.prev === this.#self ? { kind: 'plan-prev', prevEpoch: entry.prevEpoch } : { kind: 'plan-other' };
-  }
-
-  /** SD3 */
-  #depart(): void {
-    let leaving = this.#states.filter(({ kind }) => kind === 'releasing').length;
-    for (const [slot, event] of this.#departures) {
-      if (leaving >= releasesAtOnce) return;
-      this.#departures.delete(slot);
-      this.#dispatch(slot, event);
-      leaving += 1;
-    }
   }
 
   /** Something of the slot waits for an ack for too long, though Kafka answers (SD2). */
@@ -262,18 +253,10 @@ export class SlotDriver<W extends SlotWriter> {
     if (state.kind === 'none' || state.kind === 'assigned') this.#runs.delete(slot);
     for (const effect of effects) this.#perform(slot, run, effect);
     if (state.kind === before.kind) return;
-    if (before.kind === 'active') this.#leftActive(slot);
-    if (before.kind === 'releasing') this.#depart();
+    if (before.kind === 'active') this.#departures.left(slot);
+    if (before.kind === 'releasing') this.#departures.released(slot);
     this.#summary.settle(this.#states);
     this.#options.worker.slotsChanged();
-  }
-
-  /** A slot that waits for its turn to go went another way: what the plan says of it holds all the same. */
-  #leftActive(slot: Slot): void {
-    const event = this.#departures.get(slot);
-    if (event === undefined) return;
-    this.#departures.delete(slot);
-    this.#dispatch(slot, event);
   }
 
   #perform(slot: Slot, run: SlotRun<W> | undefined, effect: SlotEffect): void {

@@ -11,4 +11,8 @@ export const found: readonly { readonly seed: number; readonly story: string }[]
     seed: 1108,
     story: 'a machine was paused while its coordinator was superseded: its lease outlived the one that counts',
   },
+  {
+    seed: 140,
+    story: 'the release that opens a register was hidden by that of a later claim that never reached it: dark for good',
+  },
 ];

@@ -298,4 +298,17 @@ export const mutations: readonly Mutation[] = [
     only: ['suspend', 'coordinator-superseded'],
     seed: 0,
   },
+  {
+    name: 'a higher epoch does not open the register (CL2)',
+    breaks: ['O16'],
+    edits: [
+      {
+        file: 'core/kafka/claim.ts',
+        find: '  return record.epoch === stored.epoch && (',
+        replace: '  return record.epoch >= stored.epoch && (',
+      },
+    ],
+    only: ['loss', 'coordinator-superseded', 'freeze', 'reader-stalls'],
+    seed: 0,
+  },
 ];

@@ -5,6 +5,7 @@ import {
   type JoinOrder,
   type Lane,
   type MemberRef,
+  type ProbeProof,
   type Refusal,
   type SlotCommit,
   type SyncOrder,
@@ -159,8 +160,13 @@ export class SimulatedCoordinator implements Coordinator {
     return this.#askNow('heartbeat', (view) => view.heartbeat(memberId, generation));
   }
 
-  probe({ memberId, generation }: MemberRef): Promise<Answer<null>> {
-    return this.#askNow('probe', (view) => view.commit(memberId, generation, []));
+  probe({ memberId, generation }: MemberRef): Promise<Answer<ProbeProof>> {
+    return this.#ask('probe', (view, reply) => {
+      const code = view.commit(memberId, generation, []);
+      if (code === 'NONE') reply({ kind: 'ok', value: 'member' });
+      else if (code !== 'REBALANCE_IN_PROGRESS') reply(refused(code));
+      else reply(view.superseded ? refused('NOT_COORDINATOR') : { kind: 'ok', value: 'coordinator' }); // the group beside
+    });
   }
 
   commit({ memberId, generation }: MemberRef, commits: readonly SlotCommit[]): Promise<Answer<null>> {

@@ -7,6 +7,7 @@ import {
   type Joined,
   type JoinOrder,
   type MemberRef,
+  type ProbeProof,
   type Refusal,
   type SlotCommit,
   type SyncOrder,
@@ -71,8 +72,8 @@ export class ScriptedCoordinator implements Coordinator {
     return this.#answer(() => null);
   }
 
-  probe(_member: MemberRef): Promise<Answer<null>> {
-    return this.#answer(() => null);
+  probe(_member: MemberRef): Promise<Answer<ProbeProof>> {
+    return this.#answer(() => 'member' as const);
   }
 
   async commit(_member: MemberRef, commits: readonly SlotCommit[]): Promise<Answer<null>> {

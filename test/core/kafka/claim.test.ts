@@ -29,16 +29,33 @@ test('O3, CL1: the next epoch is above every one seen, and unix ms is only a flo
   expect(nextEpoch([3_000n], 1_000)).toBe(3_001n); // a clock that was ahead once
 });
 
-const stored = { epoch: 7n, memberId: 'b', applied: null };
-test.each([
-  ['an empty register', null, null, false],
-  ['our own claim', { ...stored, memberId: 'a' }, null, false],
-  ['a claim given up without a release', { ...stored, memberId: '' }, null, false],
-  ['a claimer that is gone', { ...stored, memberId: 'gone' }, null, false],
-  ['another member that released nothing', stored, null, true],
-  ['another member that released an older epoch', stored, { memberId: 'b', epoch: 6n }, true],
-  ['another member whose epoch somebody else released', stored, { memberId: 'c', epoch: 7n }, true],
-  ['another member that released it', stored, { memberId: 'b', epoch: 7n }, false],
-] as const)('C3: %s', (_name, claim, released, refused) => {
-  expect(isClaimedElsewhere(claim, 'a', new Set(['a', 'b', 'c']), released)).toBe(refused);
+const held = (memberId: string, epoch: bigint, state: 'held' | 'released') => ({
+  epoch,
+  state,
+  holder: { instance: memberId, incarnation: memberId, memberId, peer: '', zone: '' },
+});
+const claims: readonly [string, Parameters<typeof isClaimedElsewhere>[0], ReturnType<typeof held> | null, boolean][] = [
+  ['nothing stored', null, null, false],
+  ['our own', { epoch: 5n, memberId: 'a', applied: null }, null, false],
+  ['given up', { epoch: 5n, memberId: '', applied: null }, null, false],
+  ['of one who is not a member any more', { epoch: 5n, memberId: 'gone', applied: null }, null, false],
+  ['of another member', { epoch: 5n, memberId: 'b', applied: null }, null, true],
+  ['of another that holds it', { epoch: 5n, memberId: 'b', applied: null }, held('b', 5n, 'held'), true],
+  ['of another that released it', { epoch: 5n, memberId: 'b', applied: null }, held('b', 5n, 'released'), false],
+  [
+    'of another that released an older one',
+    { epoch: 5n, memberId: 'b', applied: null },
+    held('b', 4n, 'released'),
+    true,
+  ],
+  ['of another, released by a third', { epoch: 5n, memberId: 'b', applied: null }, held('c', 5n, 'released'), true],
+  [
+    'of another, and a third gave a higher one back that never reached the register',
+    { epoch: 5n, memberId: 'b', applied: null },
+    held('c', 6n, 'released'),
+    false,
+  ],
+];
+test.each(claims)('C3, CL2: a claim is somebody else’s: %s', (_name, claim, record, refused) => {
+  expect(isClaimedElsewhere(claim, 'a', new Set(['a', 'b', 'c']), record)).toBe(refused);
 });

@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Answer, type Coordinator, type MemberRef, type Refusal } from '../../../core/kafka/coordinator.ts';
+import {
+  type Answer,
+  type Coordinator,
+  type MemberRef,
+  type ProbeProof,
+  type Refusal,
+} from '../../../core/kafka/coordinator.ts';
 import { Heartbeats } from '../../../core/kafka/heartbeats.ts';
 import { type LockTimers } from '../../../core/kafka/lock-timers.ts';
 import { seededRandom } from '../../../core/random.ts';
@@ -18,7 +24,7 @@ class Scene {
   synced: MemberRef | null = member;
   suspended = false;
   heartbeat: () => Promise<Answer<null>> = () => Promise.resolve(ok);
-  probe: () => Promise<Answer<null>> = () => Promise.resolve(ok);
+  probe: () => Promise<Answer<ProbeProof>> = () => Promise.resolve({ kind: 'ok', value: 'member' });
   readonly beats: Heartbeats;
 
   constructor() {
@@ -63,8 +69,13 @@ describe('heartbeats and probes', () => {
 
   const proofs: readonly [what: string, current: MemberRef | null, synced: MemberRef | null, said: string[]][] = [
     ['synced in the generation it carries', member, member, ['heartbeat sent 0', 'commit sent 0']],
-    ['joined and not synced: the session alone', member, null, ['session sent 0']],
-    ['synced in an older generation: the session alone', member, { ...member, generation: 3 }, ['session sent 0']],
+    ['joined and not synced: no proof of joining', member, null, ['session sent 0', 'commit sent 0']],
+    [
+      'synced in an older generation: the same',
+      member,
+      { ...member, generation: 3 },
+      ['session sent 0', 'commit sent 0'],
+    ],
     ['no member: nothing is sent', null, null, []],
   ];
   test.each(proofs)('%s', async (_what, current, synced, said) => {
@@ -74,6 +85,23 @@ describe('heartbeats and probes', () => {
     await settled();
     expect(scene.said).toEqual(said);
   });
+
+  const probes: readonly [ProbeProof, said: string[]][] = [
+    ['member', ['session sent 0', 'commit sent 0']],
+    ['coordinator', ['session sent 0', 'coordinator sent 0']],
+    ['nothing', ['session sent 0']],
+  ];
+  test.each(probes)(
+    'C1: a probe that proves %s counts as that, also while the plan is awaited',
+    async (value, said) => {
+      const scene = new Scene();
+      scene.synced = null;
+      scene.probe = () => Promise.resolve({ kind: 'ok', value });
+      scene.beats.now();
+      await settled();
+      expect(scene.said).toEqual(said);
+    },
+  );
 
   const refusals: readonly [Refusal, said: string[]][] = [
     ['rebalance', ['session sent 0', 'heartbeat rebalance']],
