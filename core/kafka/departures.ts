@@ -21,7 +21,7 @@ export interface DeparturesOptions {
 const totalMsMax = 8_000;
 const takenMsMax = 400;
 /** The new owner's sessions begin at once with their initial state: room for the first of it. */
-const restMs = 15;
+const restMs = 40;
 
 export class Departures {
   readonly #options: DeparturesOptions;
