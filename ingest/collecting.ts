@@ -60,6 +60,7 @@ export class Collecting implements Component {
   readonly #options: CollectingOptions;
   readonly #stage: KafkaStage;
   readonly #budget: UnackedBudget;
+  readonly #peers: TcpPeers;
   readonly #metrics: IngestMetrics;
   readonly #watch: SessionWatch;
   readonly #fleetLog: FleetLog;
@@ -77,11 +78,17 @@ export class Collecting implements Component {
     const { settings, kafka, clock, logger, random, registry } = options;
     this.#budget = new UnackedBudget({ bytesMax: settings.maxUnackedBytes });
     this.#dispatcher = new ProduceDispatcher({ kafka, clock, logger, random });
+    this.#peers = new TcpPeers({
+      ...options,
+      listen: settings.peerListen,
+      advertisedHost: advertisedHost(settings),
+    });
     this.#metrics = createIngestMetrics(registry, {
       sessionsByState: () => this.#slots.sessionsByState(),
       slotsHeld: () => this.#slots.held(),
       unackedBytes: () => this.#budget.usedBytes,
       produced: this.#dispatcher.counters,
+      peers: this.#peers.counters,
       tableLagRecords: () => this.#tables.lagRecords(),
     });
     this.#watch = new SessionWatch({ clock });
@@ -220,14 +227,7 @@ export class Collecting implements Component {
       timers,
       kafka,
       host: this.#slots,
-      peers: new TcpPeers({
-        listen: settings.peerListen,
-        advertisedHost: advertisedHost(settings),
-        incarnation,
-        clock,
-        random,
-        logger,
-      }),
+      peers: this.#peers,
       standby: this.#standby,
       createWriter: (slot, epoch, hooks) => this.#createWriter(slot, epoch, hooks),
       producer,

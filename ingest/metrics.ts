@@ -1,7 +1,9 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { exportPeerCounters, noPeerCounters } from '../core/kafka/peer-metrics.ts';
 import { exportProduceCounters } from '../core/kafka/produce-metrics.ts';
 import { noProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { type PeerCounters } from '../core/kafka/tcp-peers.ts';
 
 /**
  * What ingest counts. Everything that moves has a counter and every loss has a reason; labels come from closed lists, so
@@ -29,6 +31,7 @@ export interface IngestGauges {
   slotsHeld(): number;
   unackedBytes(): number;
   readonly produced: Readonly<ProduceCounters>;
+  readonly peers: PeerCounters;
   /** By topic. */
   tableLagRecords(): ReadonlyMap<string, number>;
 }
@@ -39,6 +42,7 @@ export const idleGauges: IngestGauges = {
   slotsHeld: () => 0,
   unackedBytes: () => 0,
   produced: noProduceCounters,
+  peers: noPeerCounters,
   tableLagRecords: () => new Map(),
 };
 
@@ -68,6 +72,7 @@ export function createIngestMetrics(registry: Registry, gauges: IngestGauges = i
   tallied('updates_total', 'updates inside the messages appended to telemetry', () => tally.updates);
   tallied('deletes_total', 'deletes inside the messages appended to telemetry', () => tally.deletes);
   exportProduceCounters({ registry }, 'ingest', gauges.produced);
+  exportPeerCounters({ registry }, 'ingest', gauges.peers);
   return {
     tally,
     messagesFlawed: labelled(

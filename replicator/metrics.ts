@@ -1,7 +1,9 @@
 import { Counter, Gauge } from 'prom-client';
 import { type ProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { exportPeerCounters, noPeerCounters } from '../core/kafka/peer-metrics.ts';
 import { exportProduceCounters } from '../core/kafka/produce-metrics.ts';
 import { noProduceCounters } from '../core/kafka/produce-dispatcher.ts';
+import { type PeerCounters } from '../core/kafka/tcp-peers.ts';
 import { type Metrics } from '../core/metrics.ts';
 import { type RecordTally } from './slot-reducer.ts';
 import { discardReasons, oddities, type Tally, tombstoneCauses } from './tally.ts';
@@ -28,8 +30,13 @@ export class ReplicatorMetrics {
   readonly #oddities: Counter<'kind'>;
   readonly #senderDuplicates: Counter;
 
-  constructor(metrics: Metrics, produced: Readonly<ProduceCounters> = noProduceCounters) {
+  constructor(
+    metrics: Metrics,
+    produced: Readonly<ProduceCounters> = noProduceCounters,
+    peers: PeerCounters = noPeerCounters,
+  ) {
     exportProduceCounters(metrics, 'replicator', produced);
+    exportPeerCounters(metrics, 'replicator', peers);
     const registers = [metrics.registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     const counterBy = <L extends string>(name: string, help: string, label: L) =>

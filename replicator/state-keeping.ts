@@ -62,13 +62,19 @@ export class StateKeeping implements Component {
   readonly #options: StateKeepingOptions;
   readonly #stage: KafkaStage;
   readonly #dispatcher: ProduceDispatcher;
+  readonly #peers: TcpPeers;
   readonly #metrics: ReplicatorMetrics;
   #parts: Parts | null = null;
 
   constructor(options: StateKeepingOptions) {
     this.#options = options;
     this.#dispatcher = new ProduceDispatcher(options);
-    this.#metrics = new ReplicatorMetrics(options.metrics, this.#dispatcher.counters);
+    this.#peers = new TcpPeers({
+      ...options,
+      listen: options.settings.peerListen,
+      advertisedHost: advertisedHost(options.settings),
+    });
+    this.#metrics = new ReplicatorMetrics(options.metrics, this.#dispatcher.counters, this.#peers.counters);
     this.#stage = new KafkaStage({
       ...options,
       name: this.name,
@@ -131,14 +137,7 @@ export class StateKeeping implements Component {
       zone: settings.zone ?? '',
       timers,
       host,
-      peers: new TcpPeers({
-        listen: settings.peerListen,
-        advertisedHost: advertisedHost(settings),
-        incarnation,
-        clock,
-        random,
-        logger,
-      }),
+      peers: this.#peers,
       standby: alwaysWarm,
       createWriter: (slot, epoch, hooks) => this.#makeWriter(slot, epoch, hooks, dispatcher, producerIds),
       producer,

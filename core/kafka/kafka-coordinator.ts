@@ -15,6 +15,7 @@ import {
   type SyncOrder,
 } from './coordinator.ts';
 import { isDenied, KafkaError, kafkaError, toHoldfastError } from './errors.ts';
+import { reportBytesMax } from './held-report.ts';
 import { type LockTimers } from './lock-timers.ts';
 import { offsetsTopic } from './offsets-topic.ts';
 
@@ -29,6 +30,9 @@ import { offsetsTopic } from './offsets-topic.ts';
  *      is frozen between its Join and its Sync must not cost everybody the lease.
  * KC4. A lane that was answered by another broker than the one it lost says so to the lanes that still hold on to that one:
  *      each of them would wait for its own timeout, a Join for the whole session.
+ * KC5. What another member wrote cannot make an answer unreadable: metadata that are no subscription or too large for one
+ *      of ours, and an assignment that is none, are handed on as they came, for the lock to refuse by name. As an answer
+ *      that is `lost` they would be asked for again without end, and cost everybody the lease.
  */
 export interface KafkaCoordinatorOptions {
   readonly kafka: KafkaOptions;
@@ -99,7 +103,7 @@ export class KafkaCoordinator implements Coordinator {
         memberId: joined.memberId,
         generation: joined.generation,
         leader: joined.leaderId === joined.memberId,
-        members: joined.members.map(({ memberId, metadata }) => ({ memberId, report: decodeSubscription(metadata) })),
+        members: joined.members.map(({ memberId, metadata }) => ({ memberId, report: reportIn(metadata) })),
       };
     });
   }
@@ -115,7 +119,7 @@ export class KafkaCoordinator implements Coordinator {
             assignment: encodeAssignment(slotTopic, slots, plan.bytes),
           }));
     return this.#ask('join', async (broker) =>
-      decodeAssignment(await broker.syncGroup({ groupId, generation, memberId }, assignments, timers.sessionTimeoutMs)),
+      planIn(await broker.syncGroup({ groupId, generation, memberId }, assignments, timers.sessionTimeoutMs)),
     );
   }
 
@@ -262,6 +266,25 @@ export class KafkaCoordinator implements Coordinator {
     return isDenied(error)
       ? toHoldfastError(error)
       : new HoldfastError('KAFKA_UNAVAILABLE', `group ${groupId}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** KC5 */
+export function reportIn(metadata: Buffer): Buffer {
+  if (metadata.length > reportBytesMax) return metadata;
+  try {
+    return decodeSubscription(metadata);
+  } catch {
+    return metadata;
+  }
+}
+
+/** KC5 */
+export function planIn(assignment: Buffer): Buffer {
+  try {
+    return decodeAssignment(assignment);
+  } catch {
+    return assignment;
   }
 }
 

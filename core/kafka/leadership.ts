@@ -81,6 +81,7 @@ export class Leadership {
     if (this.#leftovers > 0) {
       this.#leftoversTimer = clock.after(this.#leftoversMs, () => wantRebalance('slots were left to balance'));
     }
+    this.#reviewWishes(); // one may have come while the plan was on its way
     this.#settleWishes();
   }
 
@@ -100,10 +101,8 @@ export class Leadership {
   /** Somebody wished something, or withdrew it. */
   wishesChanged(): void {
     if (!this.#options.leads()) return;
+    this.#reviewWishes();
     this.#settleWishes();
-    const plan = this.#plan;
-    if (plan === null || wishesText(this.#placements(), plan) === wishesText(this.#planned, plan)) return;
-    this.#options.wantRebalance('a wish was made or withdrawn');
   }
 
   slotChanged(): void {
@@ -119,8 +118,21 @@ export class Leadership {
     const { drains, places } = this.#options.log.view;
     const drained = new Map([...drains].map(([instance, { incarnation }]) => [instance, incarnation]));
     const placed = new Map([...places].map(([slot, { instance }]) => [slot, instance]));
-    for (const [slot, instance] of placed) if (this.#isFulfilled(slot, instance)) placed.delete(slot); // on its way out
-    return { drained, placed };
+    return this.#unfulfilled({ drained, placed });
+  }
+
+  /** Without the places that are on their way out. */
+  #unfulfilled({ drained, placed }: Placements): Placements {
+    const left = [...placed].filter(([slot, instance]) => !this.#isFulfilled(slot, instance));
+    return { drained, placed: new Map(left) };
+  }
+
+  /** Asks for a round when wishes that still mean something are others than those of the plan. */
+  #reviewWishes(): void {
+    const plan = this.#plan;
+    if (plan === null) return;
+    if (wishesText(this.#placements(), plan) === wishesText(this.#unfulfilled(this.#planned), plan)) return;
+    this.#options.wantRebalance('a wish was made or withdrawn');
   }
 
   #isFulfilled(slot: number, instance: string): boolean {
@@ -161,10 +173,12 @@ export class Leadership {
   }
 }
 
-/** Wishes as text, to compare; those that name a member of another group are none of ours. */
+/** Wishes as text, to compare; those that name a member of another group, or a run that is over, change no plan. */
 function wishesText({ drained, placed }: Placements, { members }: Plan): string {
   const ours = new Set(members.map(({ instance }) => instance));
-  const drains = [...drained].filter(([instance]) => ours.has(instance));
+  const drains = [...drained].filter(([instance, run]) =>
+    members.some((member) => member.instance === instance && (run === '' || run === member.incarnation)),
+  );
   const places = [...placed].filter(([, instance]) => ours.has(instance));
   return JSON.stringify([drains.sort(), places.sort(([a], [b]) => a - b)]);
 }

@@ -121,12 +121,13 @@ export class LockWorker<W extends SlotWriter> {
   /** Reads `ownership`, joins, and resolves with the first plan. Rejects when the group cannot be joined at all. */
   async start(signal: AbortSignal): Promise<void> {
     const { clock, timers, log } = this.#options;
+    this.#checkUnjoined(); // what is opened after `stop` nobody closes
     await log.start(this.#listener, signal);
     await this.#options.peers.start({
       gone: (memberId) => this.#dispatch({ kind: 'peer-gone', memberId }),
       nudged: () => this.#dispatch({ kind: 'nudge' }),
     });
-    if (this.#state.kind !== 'unjoined') throw new Error('the member was stopped before it joined');
+    this.#checkUnjoined();
     this.#lease.start();
     this.#timers.set(
       'tick',
@@ -135,6 +136,10 @@ export class LockWorker<W extends SlotWriter> {
     this.#heartbeats.start();
     this.#dispatch({ kind: 'start' });
     await raceAbort(this.#firstPlan.promise, signal);
+  }
+
+  #checkUnjoined(): void {
+    if (this.#state.kind !== 'unjoined') throw new Error('the member was stopped before it joined');
   }
 
   /** Drains: everything is handed over, the group is left. Resolves when nothing is held. */

@@ -50,7 +50,7 @@ export class Neighbours {
     const { signal } = this.#stopping;
     const member = this.#plan?.members.find((candidate) => candidate.memberId === memberId);
     if (member === undefined) return; // NB1
-    for (let left = removeTries; left > 0 && this.#plan?.members.includes(member) === true; left -= 1) {
+    for (let left = removeTries; left > 0 && !signal.aborted && this.#isKnown(memberId); left -= 1) {
       const answer = await coordinator.leave(memberId);
       if (signal.aborted) return;
       if (answer.kind === 'ok') {
@@ -85,6 +85,11 @@ export class Neighbours {
     this.#stopping.abort(new Error('the member stopped'));
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
+  }
+
+  /** By its id: a later plan may still have it, and evidence comes only once. */
+  #isKnown(memberId: string): boolean {
+    return this.#plan?.members.some((member) => member.memberId === memberId) === true;
   }
 }
 

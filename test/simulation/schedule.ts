@@ -188,6 +188,7 @@ export const faults: readonly Fault[] = [
   cut('requests-vanish', 2, ({ path }, on) => (path.cutOut = on)),
   cut('answers-vanish', 2, ({ path }, on) => (path.cutIn = on)),
   cut('reader-stalls', 2, ({ path }, on) => (path.readerStalls = on)),
+  cut('late-batches', 2, ({ path }, on, random) => (path.batchDelayMs = on ? between(random, 200, 9_000) : 0)),
   cut('loss', 2, ({ path }, on, random) => (path.loss = on ? between(random, 0.05, 0.4) : 0)),
   {
     name: 'coordinator-crash',
@@ -230,12 +231,10 @@ export const faults: readonly Fault[] = [
     begin(world, _random, worker) {
       const accuser = world.alive.find((other) => other !== worker);
       if (worker === undefined || accuser === undefined || accuser.clock.isStill) return false;
-      const { heartbeatMs, sessionTimeoutMs, guardMs } = world.options.timers;
+      const { sessionTimeoutMs, guardMs } = world.options.timers;
       accuser.peers.accuse(worker);
-      // C9: H + RTT where the victim reaches its coordinator, else what its lease has left.
-      const reaches = !worker.path.cutOut && !worker.path.cutIn && worker.path.loss === 0 && world.superseded === null;
-      const steady = reaches && world.current !== null && worker.clock.lateMs === 0;
-      excuse(world, worker, steady ? heartbeatMs + 2_500 : sessionTimeoutMs - guardMs + 2_500);
+      // C9: H + RTT where the victim goes on reaching its coordinator, else what its lease has left.
+      excuse(world, worker, sessionTimeoutMs - guardMs + 2_500);
       return 2_000;
     },
   },
@@ -409,7 +408,14 @@ function heal(world: World): void {
   for (const worker of world.workers) {
     worker.clock.thaw();
     worker.clock.lateMs = 0;
-    Object.assign(worker.path, { cutIn: false, cutOut: false, cutFromCurrent: false, readerStalls: false, loss: 0 });
+    Object.assign(worker.path, {
+      cutIn: false,
+      cutOut: false,
+      cutFromCurrent: false,
+      readerStalls: false,
+      batchDelayMs: 0,
+      loss: 0,
+    });
   }
   for (const instance of ['w-1', 'w-2']) {
     if (!world.alive.some((worker) => worker.instance === instance)) world.add(instance);

@@ -35,6 +35,8 @@ export interface Path {
   cutFromCurrent: boolean;
   /** Fetches of `ownership` bring nothing, although everything else works. */
   readerStalls: boolean;
+  /** Batches are on their way for so much longer than everything else. */
+  batchDelayMs: number;
   /** Chance that a request or an answer vanishes. */
   loss: number;
   latencyMs(): number;

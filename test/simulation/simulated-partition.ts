@@ -250,7 +250,7 @@ export class SimulatedWriter implements SlotWriter {
       clock.after(requestMsMax, again);
       return;
     }
-    time.after(path.latencyMs(), () => {
+    time.after(path.latencyMs() + path.batchDelayMs, () => {
       const answer = partitions.append(this.#slot, identity, batch);
       if (path.cutIn || this.#lost()) {
         clock.deliver(() => void clock.after(requestMsMax, again));

@@ -78,6 +78,7 @@ export class SimulatedWorker {
       cutIn: false,
       cutFromCurrent: false,
       readerStalls: false,
+      batchDelayMs: 0,
       loss: 0,
       latencyMs: around.latencyMs,
     };

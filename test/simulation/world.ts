@@ -284,7 +284,10 @@ export class World {
     const seen = this.#checkedRecords.get(slot) ?? { at: 0, epoch: 0n, seq: 0n };
     for (const record of log.slice(seen.at)) {
       if (record.epoch < seen.epoch) {
-        if (!this.partitions.renewed.has(slot)) {
+        const writer = this.workers.find(({ incarnation }) => incarnation === record.by);
+        // Removed on false evidence, its lease is live: it takes the producer id again as a rightful owner would.
+        if ((writer?.excusedUntilMs ?? 0) >= this.time.nowMs) this.excused += 1;
+        else if (!this.partitions.renewed.has(slot)) {
           this.#fail('O4', `slot ${slot}: epoch ${record.epoch} was taken after ${seen.epoch}`);
         }
         continue;

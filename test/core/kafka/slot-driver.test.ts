@@ -44,7 +44,7 @@ class Scene {
   logEnds = new Map<number, bigint>();
   readonly driver: SlotDriver<ScriptedWriter>;
 
-  constructor() {
+  constructor(slots = 1) {
     const worker: WorkerFacts = {
       synced: () => this.synced,
       self: () => ours,
@@ -58,7 +58,7 @@ class Scene {
       slotsChanged: () => undefined,
     };
     this.driver = new SlotDriver<ScriptedWriter>({
-      slots: 1,
+      slots,
       host: this.host,
       createWriter: (_slot, epoch, hooks) => new ScriptedWriter(epoch, hooks, this.story),
       coordinator: this.coordinator,
@@ -331,5 +331,123 @@ describe('no progress (C12)', () => {
     expect(atMs[0]).toBe(11);
     const pauses = atMs.slice(1).map((at, index) => at - atMs[index]!);
     expect(pauses).toEqual([21, 41, 61]);
+  });
+});
+
+describe('SD2: active, and nothing is acked', () => {
+  /** A tick a second, as many. */
+  async function tick(scene: Scene, seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second += 1) {
+      await scene.clock.advance(1_000);
+      scene.driver.tick();
+    }
+    await settled();
+  }
+
+  test('for 10 s, where others may do better: given back, and reported as unable', async () => {
+    const scene = await new Scene().active();
+    scene.host.writers[0]!.acks = { unacked: true, ackedBatches: 2 };
+    await tick(scene, 11); // noticed after the first
+    expect(scene.story.take()).toEqual([]);
+    expect(scene.driver.unable()).toEqual(new Set());
+    scene.frozen = true; // the join that follows
+    await tick(scene, 1);
+    expect(scene.story.take()).toEqual(['release 0', 'writer stop', `released 0 ${scene.epoch} seq 7`]);
+    expect(scene.driver.unable()).toEqual(new Set([0]));
+    expect(scene.wanted).toHaveLength(1);
+  });
+
+  test('where nobody would do better it is kept, and given back once somebody would', async () => {
+    const scene = await new Scene().active();
+    scene.others = false;
+    scene.host.writers[0]!.acks = { unacked: true, ackedBatches: 2 };
+    await tick(scene, 120);
+    expect(scene.driver.active()).toEqual([0]);
+    expect(scene.driver.unable()).toEqual(new Set());
+    scene.others = true;
+    await tick(scene, 1);
+    expect(scene.story.take()[0]).toBe('release 0');
+  });
+
+  test('an ack now and then is enough, and so is nothing that waits for one', async () => {
+    const scene = await new Scene().active();
+    const [writer] = scene.host.writers;
+    for (let batch = 1; batch <= 6; batch += 1) {
+      writer!.acks = { unacked: true, ackedBatches: batch };
+      await tick(scene, 9);
+    }
+    writer!.acks = { unacked: false, ackedBatches: 6 };
+    await tick(scene, 60);
+    writer!.acks = { unacked: true, ackedBatches: 6 };
+    await tick(scene, 10);
+    expect(scene.driver.active()).toEqual([0]);
+  });
+});
+
+describe('SD3: slots that go to others', () => {
+  /** Three slots by owner; those of i-2 wait for us. */
+  const owned = (...owners: (1 | 2)[]): Plan => ({
+    ...planOf(1),
+    slots: owners.map((owner) => ({ ...planOf(owner, owner === 2 ? 1 : 0).slots[0]! })),
+  });
+  const releases = (scene: Scene): string[] => scene.story.take().filter((line) => line.startsWith('release '));
+
+  async function threeActive(): Promise<Scene> {
+    const scene = new Scene(3);
+    scene.adopt(owned(1, 1, 1));
+    await settled();
+    expect(scene.driver.active()).toEqual([0, 1, 2]);
+    scene.story.take();
+    return scene;
+  }
+
+  test('each leaves when the one before is held by its new owner; the others run on', async () => {
+    const scene = await threeActive();
+    scene.adopt(owned(2, 2, 2));
+    await settled();
+    expect(releases(scene)).toEqual(['release 0']);
+    expect(scene.driver.active()).toEqual([1, 2]);
+    await scene.clock.advance(100);
+    expect(releases(scene)).toEqual([]);
+    scene.log.append(recordOf('held', scene.epoch + 1n)); // slot 0
+    await scene.clock.advance(50);
+    expect(releases(scene)).toEqual(['release 1']);
+    expect(scene.driver.active()).toEqual([2]);
+    await scene.clock.advance(450); // nobody comes for slot 1
+    expect(releases(scene)).toEqual(['release 2']);
+    expect(scene.driver.anyBusy()).toBe(false);
+  });
+
+  test('DP3: a plan that leaves us what has not gone yet keeps it', async () => {
+    const scene = await threeActive();
+    scene.adopt(owned(2, 2, 2));
+    await settled();
+    scene.adopt(owned(2, 1, 1));
+    await scene.clock.advance(2_000);
+    expect(releases(scene)).toEqual(['release 0']);
+    expect(scene.driver.active()).toEqual([1, 2]);
+  });
+
+  test('DP2: one that is lost while it waits owes its release, and gives it once its sessions are gone', async () => {
+    const scene = await threeActive();
+    scene.adopt(owned(2, 2, 2));
+    await settled();
+    scene.story.take();
+    scene.driver.dropAll();
+    await scene.clock.advance(2_000);
+    const lines = scene.story.take();
+    expect(lines.filter((line) => line.startsWith('release '))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('released ')).map((line) => line.split(' ')[1])).toEqual(['1', '2']);
+    expect(scene.driver.anyBusy()).toBe(false);
+  });
+
+  test('stopped: those that wait are told nothing', async () => {
+    const scene = await threeActive();
+    scene.adopt(owned(2, 2, 2));
+    await settled();
+    scene.driver.stop();
+    await scene.clock.advance(2_000);
+    expect(releases(scene)).toEqual(['release 0']);
+    expect(scene.clock.armed).toBe(0);
   });
 });
