@@ -124,6 +124,11 @@ export class KafkaConnection {
     return this.#handle(node.host, node.port);
   }
 
+  /** A broker that is known to be there by other means than the metadata. */
+  brokerAt({ host, port }: BrokerAddress): BrokerHandle {
+    return this.#handle(host, port);
+  }
+
   /** Node ids of the cached metadata. */
   get nodeIds(): readonly number[] {
     return this.#cluster?.nodeIds() ?? [];

@@ -28,8 +28,9 @@ import { offsetsTopic } from './offsets-topic.ts';
  * KC3. While a generation waits for its plan the coordinator takes no commit of its members. Then the probe commits for a
  *      group beside ours that lies in the same partition of the offsets topic, so with the same coordinator: a leader that
  *      is frozen between its Join and its Sync must not cost everybody the lease.
- * KC4. A lane that was answered by another broker than the one it lost says so to the lanes that still hold on to that one:
- *      each of them would wait for its own timeout, a Join for the whole session.
+ * KC4. A lane that was answered by another broker than the one it lost tells the lanes that still hold on to that one, or
+ *      know of none, which broker it is: each of them would wait for its own timeout, and once more where the broker that it
+ *      asks for the coordinator is the one that answers nobody; a Join for the whole session.
  * KC5. What another member wrote cannot make an answer unreadable: metadata that are no subscription or too large for one
  *      of ours, and an assignment that is none, are handed on as they came, for the lock to refuse by name. As an answer
  *      that is `lost` they would be asked for again without end, and cost everybody the lease.
@@ -181,9 +182,10 @@ export class KafkaCoordinator implements Coordinator {
 
   async #ask<T>(name: Lane, request: (broker: BrokerHandle) => Promise<T>): Promise<Answer<T>> {
     const lane = this.#lanes[name];
+    let asked = lane.found;
     try {
-      lane.found ??= await this.#find(lane);
-      const value = await request(lane.found.broker);
+      asked ??= lane.found = await this.#find(lane);
+      const value = await request(asked.broker);
       lane.failures = 0;
       lane.avoidNodeId = undefined;
       this.#passOn(lane);
@@ -193,9 +195,9 @@ export class KafkaCoordinator implements Coordinator {
       const kind = refusalOf(error);
       if (kind === 'lost') {
         lane.failures += 1;
-        lane.lostNodeId ??= lane.found?.nodeId;
-        if (name === 'probe' || lane.failures >= 2) lane.avoidNodeId = lane.found?.nodeId ?? lane.avoidNodeId; // KC1, KC2
-        lane.found = undefined;
+        lane.lostNodeId ??= asked?.nodeId;
+        if (name === 'probe' || lane.failures >= 2) lane.avoidNodeId = asked?.nodeId ?? lane.avoidNodeId; // KC1, KC2
+        if (lane.found === asked) lane.found = undefined; // else KC4 has brought another one meanwhile
       } else {
         lane.failures = 0;
       }
@@ -207,10 +209,12 @@ export class KafkaCoordinator implements Coordinator {
   #passOn(lane: LaneState): void {
     const { lostNodeId, found } = lane;
     lane.lostNodeId = undefined;
-    if (lostNodeId === undefined || lostNodeId === found?.nodeId) return;
+    if (lostNodeId === undefined || found === undefined || lostNodeId === found.nodeId) return;
     for (const name of laneNames) {
       const other = this.#lanes[name];
-      if (other !== lane && other.found?.nodeId === lostNodeId) this.reset(name);
+      if (other === lane || (other.found !== undefined && other.found.nodeId !== lostNodeId)) continue;
+      if (other.found !== undefined) this.reset(name);
+      other.found = { nodeId: found.nodeId, broker: other.connection.brokerAt(found.broker.address) };
     }
   }
 
@@ -270,7 +274,7 @@ export class KafkaCoordinator implements Coordinator {
 }
 
 /** KC5 */
-export function reportIn(metadata: Buffer): Buffer {
+function reportIn(metadata: Buffer): Buffer {
   if (metadata.length > reportBytesMax) return metadata;
   try {
     return decodeSubscription(metadata);
@@ -280,7 +284,7 @@ export function reportIn(metadata: Buffer): Buffer {
 }
 
 /** KC5 */
-export function planIn(assignment: Buffer): Buffer {
+function planIn(assignment: Buffer): Buffer {
   try {
     return decodeAssignment(assignment);
   } catch {

@@ -24,7 +24,8 @@ import { type WorkerEvent } from './worker-state.ts';
  * M2. A Join that is unanswered for S is sent again, the same bytes with the same member id, on a new connection; the old
  *     one is reset, so that no copy arrives late.
  * M3. Nothing is joined before LeaveGroup of the former member id is answered and the last session is closed.
- * M4. A plan that is not understood is refused by name, and asked for again: nothing is adopted, so the lease ends by itself.
+ * M4. A plan that is not understood is refused by name, and asked for again: nothing is adopted, and what is held stays
+ *      held, reported in every Join, under the lease.
  */
 export interface MembershipOptions {
   readonly coordinator: Coordinator;

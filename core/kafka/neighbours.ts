@@ -50,7 +50,7 @@ export class Neighbours {
     const { signal } = this.#stopping;
     const member = this.#plan?.members.find((candidate) => candidate.memberId === memberId);
     if (member === undefined) return; // NB1
-    for (let left = removeTries; left > 0 && !signal.aborted && this.#isKnown(memberId); left -= 1) {
+    for (let left = removeTries; left > 0 && this.#mayRemove(memberId); left -= 1) {
       const answer = await coordinator.leave(memberId);
       if (signal.aborted) return;
       if (answer.kind === 'ok') {
@@ -87,9 +87,10 @@ export class Neighbours {
     this.#timers.clear();
   }
 
-  /** By its id: a later plan may still have it, and evidence comes only once. */
-  #isKnown(memberId: string): boolean {
-    return this.#plan?.members.some((member) => member.memberId === memberId) === true;
+  /** By its id (NB1): a later plan may still have it, and evidence comes only once. */
+  #mayRemove(memberId: string): boolean {
+    const known = this.#plan?.members.some((member) => member.memberId === memberId) === true;
+    return known && !this.#stopping.signal.aborted;
   }
 }
 
