@@ -42,6 +42,7 @@ export class SlotBegin<W extends SlotWriter> {
     const writer = createWriter(slot, epoch, {
       leaseLive: () => !signal.aborted && worker.leaseLive(),
       onFenced: () => this.#report(run, { kind: 'producer-fenced' }),
+      onFatal: () => this.#report(run, { kind: 'stuck' }),
     });
     run.writer = writer;
     await raceAbort(writer.start(), signal);

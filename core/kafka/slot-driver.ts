@@ -19,7 +19,8 @@ import { mayStart } from './start-rule.ts';
  * SD1. What a slot's life started may speak only for that life: a report of an ended run is ignored.
  * SD2. A slot that cannot start, or does not get through its acquisition, within `stuckMs` is given back, and reported
  *      as one this worker is unable to run, so that the plan tries somebody else. So is a slot that runs and gets nothing
- *      acked, as long as Kafka answers otherwise.
+ *      acked, as long as Kafka answers otherwise, and one whose records Kafka refuses for good. This worker does not
+ *      begin it again for as long.
  * SD3. Slots that go to others leave one after the other (`departures.ts`): each is silent only for its own hand-over.
  */
 export interface SlotDriverOptions<W extends SlotWriter> extends AcquisitionPorts {
@@ -121,6 +122,7 @@ export class SlotDriver<W extends SlotWriter> {
     if (plan === null || !this.#options.worker.mayAcquire()) return;
     const claimed: SlotRun<W>[] = [];
     for (const [slot, state] of this.#states.entries()) {
+      if (this.#rests(slot)) continue;
       if (state.kind !== 'assigned' || !mayStart(plan, slot, this.#options.log.view.slot(slot))) continue;
       this.#dispatch(slot, { kind: 'startable' });
       const run = this.#runs.get(slot);
@@ -213,6 +215,12 @@ export class SlotDriver<W extends SlotWriter> {
     claimed: (run) => this.#dispatch(run.slot, { kind: 'claimed' }),
     refused: (run, uncertain) => this.#dispatch(run.slot, { kind: 'claim-refused', uncertain }),
   };
+
+  /** It has just been given back, and nobody else took it: another attempt at once would end alike (SD2). */
+  #rests(slot: Slot): boolean {
+    const untilMs = this.#unableUntilMs.get(slot);
+    return untilMs !== undefined && this.#options.clock.monotonicMs() < untilMs - unableMs + stuckMs;
+  }
 
   #planEvent(plan: Plan, slot: Slot): SlotEvent {
     const entry = plan.slots[slot];

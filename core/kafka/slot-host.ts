@@ -26,6 +26,8 @@ export interface WriterHooks {
   readonly leaseLive: () => boolean;
   /** The writer was refused and cannot recover: the slot is somebody else's. */
   readonly onFenced: () => void;
+  /** Kafka refuses this slot's records for good, as far as this worker can tell. */
+  readonly onFatal: () => void;
 }
 
 export interface Takeover {
