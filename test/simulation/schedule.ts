@@ -187,6 +187,17 @@ export const faults: readonly Fault[] = [
   }),
   cut('requests-vanish', 2, ({ path }, on) => (path.cutOut = on)),
   cut('answers-vanish', 2, ({ path }, on) => (path.cutIn = on)),
+  {
+    name: 'joins-vanish',
+    weight: 2,
+    begin(world, random, worker) {
+      if (worker === undefined) return false;
+      const lastsMs = between(random, 1_000, 1.5 * world.options.timers.rebalanceTimeoutMs);
+      worker.path.joinsVanish = true;
+      world.time.after(lastsMs, () => (worker.path.joinsVanish = false));
+      return lastsMs;
+    },
+  },
   cut('reader-stalls', 2, ({ path }, on) => (path.readerStalls = on)),
   cut('late-batches', 2, ({ path }, on, random) => (path.batchDelayMs = on ? between(random, 200, 9_000) : 0)),
   cut('loss', 2, ({ path }, on, random) => (path.loss = on ? between(random, 0.05, 0.4) : 0)),
@@ -412,6 +423,7 @@ function heal(world: World): void {
       cutIn: false,
       cutOut: false,
       cutFromCurrent: false,
+      joinsVanish: false,
       readerStalls: false,
       batchDelayMs: 0,
       loss: 0,

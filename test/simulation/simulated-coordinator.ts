@@ -33,6 +33,8 @@ export interface Path {
   cutIn: boolean;
   /** The view that counts is out of reach, whatever the rest says. */
   cutFromCurrent: boolean;
+  /** Joins and Syncs vanish, although everything else works. */
+  joinsVanish: boolean;
   /** Fetches of `ownership` bring nothing, although everything else works. */
   readerStalls: boolean;
   /** Batches are on their way for so much longer than everything else. */
@@ -256,7 +258,7 @@ export class SimulatedCoordinator implements Coordinator {
         this.#later(() => finish(lost)); // nobody coordinates
         return;
       }
-      if (this.#vanishes(view, this.#path.cutOut)) return;
+      if (this.#vanishes(view, this.#path.cutOut || (name === 'join' && this.#path.joinsVanish))) return;
       lane.arrivesAtMs = Math.max(lane.arrivesAtMs, this.#time.nowMs + this.#path.latencyMs());
       const answered = (answer: Answer<T>): void => {
         if (!this.#vanishes(view, this.#path.cutIn)) this.#later(() => finish(answer));

@@ -77,6 +77,7 @@ export class SimulatedWorker {
       cutOut: false,
       cutIn: false,
       cutFromCurrent: false,
+      joinsVanish: false,
       readerStalls: false,
       batchDelayMs: 0,
       loss: 0,
