@@ -3,7 +3,7 @@ import { messageOf } from '../errors.ts';
 import { RateLimited } from '../logger.ts';
 import { systemRandom, type Random } from '../random.ts';
 import { BrokerHandle } from './broker-handle.ts';
-import { type LinkLimits } from './broker-link.ts';
+import { type BrokerAddress, type LinkLimits } from './broker-link.ts';
 import { ClusterMetadata, readMetadata, type TopicMetadata, writeMetadataRequest } from './cluster-metadata.ts';
 import { isDenied, KafkaError, kafkaError, kafkaErrorOfCode } from './errors.ts';
 import { brokerAddress, type KafkaOptions } from './kafka-options.ts';

@@ -214,7 +214,7 @@ export class KafkaCoordinator implements Coordinator {
       const other = this.#lanes[name];
       if (other === lane || (other.found !== undefined && other.found.nodeId !== lostNodeId)) continue;
       if (other.found !== undefined) this.reset(name);
-      other.found = { nodeId: found.nodeId, broker: other.connection.brokerAt(found.broker.address) };
+      other.found = { nodeId: found.nodeId, broker: other.connection.brokerAt(found.broker) };
     }
   }
 

@@ -13,7 +13,7 @@ import { stateEqualsTruth } from '../support/state-audit.ts';
 
 const long = process.env['TEST_LONG'] === '1';
 const devices = long ? 200 : 60;
-const slots = long ? 24 : 12;
+const slots = long ? 64 : 12;
 const kills = long ? 20 : 2;
 const ingests = ['ingest-1', 'ingest-2', 'ingest-3'];
 /** Default timers: what is measured must not come from a short session timeout. */
@@ -45,25 +45,24 @@ function cpuSeconds(pid: number): number {
 
 describe('a change of holder', () => {
   const kafka = testKafka();
-  const stack = new Stack({ kafka, devices, rate: 10, updates: 5, ingest: 3, queryApi: 1, slots, settings });
+  const stack = new Stack({ kafka, devices, rate: 2, updates: 20, ingest: 3, queryApi: 1, slots, settings });
   const watch = new HandoverWatch(kafka, slots);
 
-  const ownership = async (): Promise<readonly OwnedSlot[]> =>
-    ((await stack.api().call('GET', '/api/v1/ownership')) as { slots: OwnedSlot[] }).slots;
+  const map = async (): Promise<{ readonly plan: { readonly version: string } | null; readonly slots: OwnedSlot[] }> =>
+    (await stack.api().call('GET', '/api/v1/ownership')) as never;
   const slotsOf = async (instance: string): Promise<number[]> =>
-    (await ownership()).filter(({ owner, state }) => owner === instance && state === 'held').map(({ slot }) => slot);
-  /** Everybody holds a share, every slot has a standby, every device is synced, and what is prepared is ready. */
+    (await map()).slots.filter(({ owner, state }) => owner === instance && state === 'held').map(({ slot }) => slot);
+  /** Everybody holds a share, every slot has a standby, every device is synced, and no plan was made for a while. */
   const calm = async (): Promise<void> => {
+    let planned = { version: '', sinceMs: 0 };
     await eventually('slots are shared out again', 90_000, async () => {
-      const found = await ownership();
+      const { plan, slots: found } = await map();
+      if (plan?.version !== planned.version) planned = { version: plan?.version ?? '', sinceMs: systemClock.nowMs() };
       const counts = ingests.map((name) => found.filter(({ owner }) => owner === name).length);
-      return (
-        found.every(({ state, standby }) => state === 'held' && standby !== null) &&
-        Math.min(...counts) >= slots / 3 - 2
-      );
+      const isShared = found.every(({ state, standby }) => state === 'held' && standby !== null);
+      return isShared && Math.min(...counts) >= slots / 6 && systemClock.nowMs() - planned.sinceMs > 4_000;
     });
     await stack.synced(devices);
-    await systemClock.sleep(2_500);
   };
   const quietNow = async (fromMs: number): Promise<void> => {
     await eventually('every device is heard again', 20_000, () => watch.silentDevices(fromMs).length === 0);
@@ -117,23 +116,30 @@ describe('a change of holder', () => {
   }, 900_000);
 
   test('O6, O11: a drain moves slot by slot: each device is silent for milliseconds', async () => {
-    const rounds = long ? 6 : 2;
+    const rounds = long ? 6 : 3;
     const silencesMs: number[] = [];
     const pids = [...stack.processes.values()].map(({ name, pid }) => [name, pid] as const);
-    const before = new Map(pids.map(([name, pid]) => [name, cpuSeconds(pid)]));
-    const startedMs = systemClock.nowMs();
-    for (let round = 0; round < rounds; round += 1) {
-      const instance = ingests[round % ingests.length]!;
+    const drain = async (instance: string): Promise<Map<string, number>> => {
       await watch.readToEnd();
       const fromMs = systemClock.nowMs();
       await stack.api().call('POST', `/api/v1/instances/${instance}:drain`);
       await eventually(`${instance} is empty`, 30_000, async () => (await slotsOf(instance)).length === 0);
       await quietNow(fromMs);
-      silencesMs.push(...watch.silencesMs(fromMs).values());
+      const silences = watch.silencesMs(fromMs);
       const backMs = systemClock.nowMs();
       await stack.api().call('POST', `/api/v1/instances/${instance}:resume`);
       await calm();
       await quietNow(backMs);
+      return silences;
+    };
+    // Code that runs for the first time in a process is slow: said, and not counted.
+    for (const instance of ingests) {
+      say(`first drain of a process, devices ${formatDistribution(distributionOf((await drain(instance)).values()))}`);
+    }
+    const before = new Map(pids.map(([name, pid]) => [name, cpuSeconds(pid)]));
+    const startedMs = systemClock.nowMs();
+    for (let round = 0; round < rounds; round += 1) {
+      silencesMs.push(...(await drain(ingests[round % ingests.length]!)).values());
     }
     const silences = distributionOf(silencesMs);
     const elapsed = (systemClock.nowMs() - startedMs) / 1_000;

@@ -1,7 +1,7 @@
 /** An audit that cannot see a fault proves nothing. */
 import { expect, test } from '@jest/globals';
 import { auditSlots, type AuditRecord } from './fault-audit.ts';
-import { holdingsOf, overlapsOf } from './fault-holdings.ts';
+import { gapsOf, holdingsOf, overlapsOf } from './fault-holdings.ts';
 
 function records(...texts: readonly string[]): AuditRecord[] {
   return texts.map((text) => {
@@ -17,6 +17,7 @@ const acked = (slot: number, epoch: string, ackedSeq: string) => ({
   appendedSeq: ackedSeq,
   appendedAtMs: 0,
   ackedAtMs: 0,
+  silenceMsMax: 0,
 });
 
 test('a log that is as it should be has no problems, and its epochs are told', () => {
@@ -56,4 +57,12 @@ test('O1: two holders at one moment are seen, a hand-over is none', () => {
   expect(overlapsOf([...a, ...holdingsOf('b', [event('activate', 20)])])).toEqual([]);
   expect(overlapsOf([...a, ...holdingsOf('b', [event('activate', 15)])])).toEqual(['slot 3: a and b for 5 ms']);
   expect(overlapsOf([...a, ...holdingsOf('b', [event('activate', 5)], 12)])).toEqual(['slot 3: a and b for 2 ms']);
+});
+
+test('a gap between two holdings of a slot is told, an overlap is none', () => {
+  const event = (kind: 'activate' | 'release', atMs: number) => ({ event: kind, slot: 3, atMs, epoch: '1' });
+  const a = holdingsOf('a', [event('activate', 10), event('release', 20)]);
+  expect(gapsOf([...holdingsOf('b', [event('activate', 27)]), ...a])).toEqual([{ slot: 3, fromMs: 20, toMs: 27 }]);
+  expect(gapsOf([...a, ...holdingsOf('b', [event('activate', 15)])])).toEqual([]);
+  expect(gapsOf(a)).toEqual([]);
 });

@@ -8,6 +8,21 @@ import { repositoryRoot } from './repository-root.ts';
 
 type Line = HostEvent | WitnessStats | { readonly event: 'started' | 'stopped' | 'failed' };
 
+/** What the lock logged, as `core/logger.ts` writes it: fields beside `level`, `time` and `msg`. */
+export interface ChildLogLine extends Readonly<Record<string, unknown>> {
+  readonly level: string;
+  /** ISO, wall clock. */
+  readonly time: string;
+  readonly msg: string;
+}
+
+export interface FaultChildOptions {
+  /** Of another version's tree, to run that one. */
+  readonly root?: string;
+  /** Its clock jumps by so much, forwards at SIGHUP and back at SIGWINCH. */
+  readonly jumpMs?: number;
+}
+
 /** A lock member in a process of its own (`lock-worker.ts`), to be killed, frozen and asked what it saw. */
 export class FaultChild {
   readonly instanceId: string;
@@ -15,16 +30,24 @@ export class FaultChild {
   readonly events: HostEvent[] = [];
   /** The names of all lines printed, in order. */
   readonly printed: string[] = [];
+  readonly logLines: ChildLogLine[] = [];
   /** When it was killed, wall clock. */
   goneAtMs = Number.POSITIVE_INFINITY;
   #stats: WitnessStats | null = null;
 
-  constructor(options: LockMemberOptions) {
+  constructor(options: LockMemberOptions, { root = repositoryRoot, jumpMs }: FaultChildOptions = {}) {
     this.instanceId = options.instanceId;
-    const args = ['--import', 'tsx', join(repositoryRoot, 'test/support/lock-worker.ts'), JSON.stringify(options)];
-    const child = spawn(process.execPath, args, { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'inherit'] });
+    const support = (file: string): string => join(root, 'test/support', file);
+    const clock = jumpMs === undefined ? [] : ['--require', support('shifted-clock.cjs')];
+    const args = [...clock, '--import', 'tsx', support('lock-worker.ts'), JSON.stringify(options)];
+    const env = { ...process.env, ...(jumpMs === undefined ? {} : { TEST_CLOCK_JUMP_MS: String(jumpMs) }) };
+    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] });
     this.process = child;
-    createInterface({ input: child.stdout }).on('line', (text) => this.#take(JSON.parse(text) as Line));
+    createInterface({ input: child.stdout }).on('line', (text) => {
+      const line = JSON.parse(text) as Line | ChildLogLine;
+      if (isLogLine(line)) this.logLines.push(line);
+      else this.#take(line);
+    });
   }
 
   /** Slots that are active in it. */
@@ -82,4 +105,8 @@ export class FaultChild {
         this.events.push(line);
     }
   }
+}
+
+function isLogLine(line: Line | ChildLogLine): line is ChildLogLine {
+  return 'msg' in line;
 }

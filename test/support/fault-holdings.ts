@@ -44,3 +44,21 @@ export function overlapsOf(holdings: readonly Holding[]): string[] {
   }
   return overlaps;
 }
+
+export interface HoldingGap {
+  readonly slot: Slot;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The times between two holdings of a slot in which nobody held it. */
+export function gapsOf(holdings: readonly Holding[]): HoldingGap[] {
+  const gaps: HoldingGap[] = [];
+  const heldToMs = new Map<Slot, number>();
+  for (const { slot, fromMs, toMs } of holdings.toSorted((a, b) => a.fromMs - b.fromMs)) {
+    const before = heldToMs.get(slot);
+    if (before !== undefined && before < fromMs) gaps.push({ slot, fromMs: before, toMs: fromMs });
+    heldToMs.set(slot, Math.max(before ?? 0, toMs));
+  }
+  return gaps;
+}

@@ -8,8 +8,8 @@ import { slotOwnershipCodec, type SlotOwnership } from '../../schemas/ownership.
 import { parseOwnershipKey, topicOf } from '../../schemas/topics.ts';
 import { eventually } from './eventually.ts';
 import { auditRecord, auditSlots, type AuditRecord, type SlotAudit } from './fault-audit.ts';
-import { FaultChild } from './fault-child.ts';
-import { holdingsOf, overlapsOf } from './fault-holdings.ts';
+import { FaultChild, type FaultChildOptions } from './fault-child.ts';
+import { holdingsOf, overlapsOf, type Holding } from './fault-holdings.ts';
 import { brokersBehindLinks, type BrokerLinks } from './fault-links.ts';
 import { type EpochWitness } from './fault-witness.ts';
 import { testKafka } from './kafka.ts';
@@ -65,7 +65,13 @@ export class FaultStage {
   }
 
   async end(): Promise<void> {
-    for (const close of this.#closing.splice(0).reverse()) await close();
+    const failures: unknown[] = [];
+    for (const close of this.#closing.splice(0).reverse()) {
+      await Promise.resolve()
+        .then(close)
+        .catch((thrown: unknown) => failures.push(thrown)); // what is left is closed all the same
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   async links(): Promise<BrokerLinks> {
@@ -88,8 +94,8 @@ export class FaultStage {
     return member;
   }
 
-  child(instanceId: string, extra: Extra = {}): FaultChild {
-    const child = new FaultChild(this.#options(instanceId, extra));
+  child(instanceId: string, extra: Extra = {}, how: FaultChildOptions = {}): FaultChild {
+    const child = new FaultChild(this.#options(instanceId, extra), how);
     this.children.push(child);
     this.onEnd(() => child.end());
     return child;
@@ -115,10 +121,14 @@ export class FaultStage {
 
   /** O1 by the events of all members. */
   overlaps(): string[] {
-    return overlapsOf([
+    return overlapsOf(this.holdings());
+  }
+
+  holdings(): Holding[] {
+    return [
       ...this.members.flatMap(({ events, instanceId }) => holdingsOf(instanceId, events)),
       ...this.children.flatMap(({ events, instanceId, goneAtMs }) => holdingsOf(instanceId, events, goneAtMs)),
-    ]);
+    ];
   }
 
   /** Everything in a topic up to now. */

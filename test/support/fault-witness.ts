@@ -11,6 +11,8 @@ export interface EpochWitness {
   /** Wall clock. */
   readonly appendedAtMs: number;
   readonly ackedAtMs: number;
+  /** The longest time between two acks. */
+  readonly silenceMsMax: number;
 }
 
 export interface WitnessStats {
@@ -38,6 +40,7 @@ export class Witness {
       ackedSeq: '0',
       appendedAtMs: nowMs,
       ackedAtMs: 0,
+      silenceMsMax: 0,
     };
     this.#epochs.set(key, entry);
     entry.appendedSeq = String(seq);
@@ -46,7 +49,9 @@ export class Witness {
       () => {
         if (seq <= BigInt(entry.ackedSeq)) return;
         entry.ackedSeq = String(seq);
-        entry.ackedAtMs = systemClock.nowMs();
+        const ackedAtMs = systemClock.nowMs();
+        if (entry.ackedAtMs > 0) entry.silenceMsMax = Math.max(entry.silenceMsMax, ackedAtMs - entry.ackedAtMs);
+        entry.ackedAtMs = ackedAtMs;
       },
       () => undefined, // the writer's end is told by events
     );

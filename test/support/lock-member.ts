@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { KafkaConnection, type KafkaOptions } from '../../core/kafka/connection.ts';
 import { FencedWriter } from '../../core/kafka/fenced-writer.ts';
-import { GroupMember } from '../../core/kafka/group-member.ts';
+import { GroupMember, type GroupMemberOptions } from '../../core/kafka/group-member.ts';
 import { type LockTimers } from '../../core/kafka/lock-timers.ts';
 import { noPeers, type Peers } from '../../core/kafka/peers.ts';
 import { ProducerIds } from '../../core/kafka/producer-id.ts';
@@ -16,6 +16,7 @@ import { groupOf, topicOf, transactionalIdOf } from '../../schemas/topics.ts';
 import { WitnessDispatcher } from './fault-dispatcher.ts';
 import { routeBy } from './fault-links.ts';
 import { Witness, type WitnessStats } from './fault-witness.ts';
+import { formerMember } from './former-member.ts';
 import { HeedlessWriter, heedlessMs } from './fault-writer.ts';
 
 /**
@@ -37,6 +38,8 @@ export interface LockMemberOptions {
   readonly wallAheadMs?: number;
   /** False: it watches nobody, and nobody can watch it. */
   readonly peers?: boolean;
+  /** True: it speaks only the form of reports that the version before spoke (`formerMember`). */
+  readonly former?: boolean;
   /** Of produce requests; default: the product's. */
   readonly produceTimeoutMs?: number;
 }
@@ -44,7 +47,7 @@ export interface LockMemberOptions {
 export interface HostEvent {
   readonly event: 'begin' | 'activate' | 'release' | 'drop';
   readonly slot: Slot;
-  /** Wall clock of the machine, to compare its processes. */
+  /** Wall clock of the machine, to compare its processes; whatever a test made of the process's own (`shifted-clock.cjs`). */
   readonly atMs: number;
   readonly epoch: string;
   readonly takeover?: { readonly fromEpoch: string; readonly fromSeq: string; readonly reason: string };
@@ -85,7 +88,10 @@ export class LockMember {
   readonly events: HostEvent[] = [];
   readonly fatal: Error[] = [];
   onEvent: (event: HostEvent) => void = () => undefined;
-  readonly member: GroupMember<FencedWriter>;
+  readonly member: Pick<
+    GroupMember<FencedWriter>,
+    'start' | 'stop' | 'held' | 'leaseLive' | 'plan' | 'state' | 'commitOffset'
+  >;
   readonly #options: LockMemberOptions;
   readonly #dispatcher: WitnessDispatcher;
   readonly #producerIds: ProducerIds;
@@ -104,7 +110,7 @@ export class LockMember {
     this.#producerIds = new ProducerIds(shared);
     this.#producer = new Producer({ kafka });
     const incarnation = randomUUID();
-    this.member = new GroupMember<FencedWriter>({
+    const group: GroupMemberOptions<FencedWriter> = {
       ...shared,
       clock: clockAhead(options.wallAheadMs ?? 0),
       groupId: groupOf(prefix, 'ingest'),
@@ -123,7 +129,8 @@ export class LockMember {
       schemas: { idOf: () => 1 },
       random: systemRandom,
       onFatal: (error) => this.fatal.push(error),
-    });
+    };
+    this.member = options.former === true ? formerMember(group) : new GroupMember(group);
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -237,7 +244,7 @@ export class LockMember {
     const noted: HostEvent = {
       event,
       slot,
-      atMs: systemClock.nowMs(),
+      atMs: Math.round(performance.timeOrigin + performance.now()),
       epoch: String(this.#writers.get(slot)?.epoch ?? 0n),
       ...(takeover === undefined
         ? {}
