@@ -114,6 +114,7 @@ export class ClusterMetadata {
 
   leaderOf(topic: string, partition: number): number | undefined {
     const found = this.#topics.get(topic)?.partitions.find((entry) => entry.partition === partition);
-    return found === undefined || found.leader < 0 ? undefined : found.leader;
+    // A leader that was just fenced may be named and not be listed any more: there is nobody to send to.
+    return found === undefined || this.node(found.leader) === undefined ? undefined : found.leader;
   }
 }

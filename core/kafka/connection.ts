@@ -43,6 +43,8 @@ export class KafkaConnection {
   readonly #random: Random;
   /** By `host:port`; seeds and brokers of the metadata alike. */
   readonly #handles = new Map<string, BrokerHandle>();
+  /** Brokers that did not answer when they were last asked for metadata or a coordinator. */
+  readonly #unanswered = new Set<BrokerHandle>();
   #cluster: ClusterMetadata | undefined;
   #nextSeed = 0;
 
@@ -239,10 +241,13 @@ export class KafkaConnection {
     let last: unknown;
     for (const broker of this.#candidates(exceptNodeId)) {
       try {
-        return await ask(broker);
+        const answer = await ask(broker);
+        this.#unanswered.delete(broker);
+        return answer;
       } catch (thrown) {
         last = thrown;
         if (kafkaError(thrown).kind === 'denied') throw thrown;
+        if (kafkaError(thrown).kind !== 'protocol') this.#unanswered.add(broker);
       }
     }
     throw kafkaError(last, 'no broker to ask');
@@ -256,7 +261,9 @@ export class KafkaConnection {
     const handles = new Set([...nodes, ...turned].map(({ host, port }) => this.#handle(host, port)));
     const avoided = exceptNodeId === undefined ? undefined : this.#cluster?.node(exceptNodeId);
     const avoid = avoided === undefined ? undefined : this.#handle(avoided.host, avoided.port);
-    const rank = (handle: BrokerHandle): number => (handle === avoid ? 2 : handle.connected ? 0 : 1);
+    // A broker that answers nobody costs its whole timeout each time: the others are asked first.
+    const rank = (handle: BrokerHandle): number =>
+      handle === avoid ? 3 : this.#unanswered.has(handle) ? 2 : handle.connected ? 0 : 1;
     return [...handles].sort((a, b) => rank(a) - rank(b));
   }
 
@@ -278,6 +285,7 @@ export class KafkaConnection {
       if (keep.has(key)) continue;
       handle.disconnect('the broker left the cluster');
       this.#handles.delete(key);
+      this.#unanswered.delete(handle);
     }
   }
 }
