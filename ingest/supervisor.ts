@@ -298,7 +298,9 @@ export class Supervisor {
     const { device, profiles } = config;
     const ahead = typeof where === 'string' ? null : where;
     const address = typeof where === 'string' ? where : where.address;
-    const leaveGate = ahead === null ? await gate.enter(signal) : await gate.pass().then(() => () => undefined); // V5
+    if (ahead !== null) await gate.pass(); // V5
+    const isReady = ahead !== null && context.transport.isPrepared(ahead); // it may have been lost meanwhile
+    const leaveGate = isReady ? () => undefined : await gate.enter(signal);
     try {
       signal.throwIfAborted(); // V2: while we were let in, others left because the slot is lost
       if (!context.leaseLive()) return { kind: 'dropped', heard: false }; // nobody may dial

@@ -28,6 +28,7 @@ export function parseClaim(text: string): Claim | null {
   const match = /^1 (\d{1,20}) (\S+)(?: (\d{1,20}):(\d{1,20}))?$/.exec(text);
   if (match === null) return null;
   const [, epoch = '', memberId = '', appliedEpoch, appliedSeq] = match;
+  if (BigInt(epoch) >= 1n << 63n) return null; // no number of ours
   const applied =
     appliedEpoch === undefined || appliedSeq === undefined
       ? null

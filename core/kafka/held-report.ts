@@ -6,7 +6,7 @@ import { HoldfastError } from '../errors.ts';
  *
  * HR-1. Whoever reported (slot, epoch) owes a release for it, even if no session was ever opened.
  * HR-2. It is complete: a slot whose claim was sent to the coordinator is in it, whatever became of the answer.
- * HR-3. Bytes of another member are refused with `PLAN_INVALID` or fit their bounds: 64 KiB, 1,024 slots, 64-bit epochs,
+ * HR-3. Bytes of another member are refused with `PLAN_INVALID` or fit their bounds: 64 KiB, 1,024 slots, 63-bit epochs,
  *       no slot both held and on its way out, nothing after the end.
  *
  * Bytes, big-endian: version u8 = 1 or 2 · flags u8 (1 draining; others are ignored) · nonce u32 · capacity u16 · adopted
@@ -50,7 +50,7 @@ export interface DecodedReport extends HeldReport {
 export const reportBytesMax = 65_536;
 const slotsMax = 1_024;
 const weightMax = 0xffff_ffff;
-const epochMax = 0xffff_ffff_ffff_ffffn;
+const epochMax = (1n << 63n) - 1n;
 /** A varint of 64 bits. */
 const varintBytesMax = 10;
 const drainingFlag = 1;

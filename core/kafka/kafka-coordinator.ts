@@ -188,7 +188,7 @@ export class KafkaCoordinator implements Coordinator {
       const value = await request(asked.broker);
       lane.failures = 0;
       lane.avoidNodeId = undefined;
-      this.#passOn(lane);
+      if (name === 'probe') this.#passOn(lane); // only it proves that the broker can write (L-2)
       return { kind: 'ok', value };
     } catch (thrown) {
       const error = kafkaError(thrown, name);
@@ -213,6 +213,7 @@ export class KafkaCoordinator implements Coordinator {
     for (const name of laneNames) {
       const other = this.#lanes[name];
       if (other === lane || (other.found !== undefined && other.found.nodeId !== lostNodeId)) continue;
+      if (other.avoidNodeId === found.nodeId) continue;
       if (other.found !== undefined) this.reset(name);
       other.found = { nodeId: found.nodeId, broker: other.connection.brokerAt(found.broker) };
     }
@@ -225,6 +226,8 @@ export class KafkaCoordinator implements Coordinator {
   ): Promise<'coordinator' | 'nothing'> {
     try {
       const groupId = await this.#twin();
+      if (groupId === undefined)
+        throw new KafkaError('denied', 'TOPIC_AUTHORIZATION_FAILED', `${offsetsTopic} is not to be seen`);
       await broker.offsetCommit({ groupId, memberId: '', generation: -1 }, entries);
       return 'coordinator';
     } catch (thrown) {
@@ -233,21 +236,24 @@ export class KafkaCoordinator implements Coordinator {
       const { kafka, groupId } = this.#options;
       const fields = { groupId, cause: error.message };
       if (!this.#twinRefused)
-        kafka.logger.warn(fields, 'no commit beside the group: allow Read on groups of its prefix');
+        kafka.logger.warn(
+          fields,
+          'no commit beside the group: allow Read on groups of its prefix, and Describe on the offsets topic',
+        );
       this.#twinRefused = true;
       return 'nothing';
     }
   }
 
   /** A group that nobody joins, in our partition of the offsets topic (KC3). */
-  async #twin(): Promise<string> {
+  async #twin(): Promise<string | undefined> {
     if (this.#twinGroup !== undefined) return this.#twinGroup;
     const { groupId } = this.#options;
     const { connection } = this.#lanes.probe;
     const [topic] = await connection.refreshMetadata([offsetsTopic]);
     const partitions = topic?.partitions.length ?? 0;
-    if (partitions === 0) throw kafkaError(new Error(`${offsetsTopic} is not to be seen`));
-    return (this.#twinGroup = twinOf(groupId, partitions));
+    if (partitions > 0) this.#twinGroup = twinOf(groupId, partitions);
+    return this.#twinGroup;
   }
 
   async #find(lane: LaneState): Promise<{ nodeId: number; broker: BrokerHandle }> {

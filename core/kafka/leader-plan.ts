@@ -11,8 +11,8 @@ import { computePlan, type MemberReport, nextPlanVersion, type Placements } from
  *
  * LP1. One bad member does not stop the group: whose report is not understood, or is for another number of slots, is left
  *      out of the plan and named in `refused`. It still gets the plan's bytes, with no slots, so that it can say why.
- * LP2. The number of slots is the one that most members report; on a tie the one of more members that hold something or
- *      have followed a plan, then the lower one. A leader of another number makes no plan.
+ * LP2. The number of slots is the one of more members that hold something, then of more members, then the lower one; a
+ *      leader with another number steps down, so that newcomers with a wrong setting cannot outvote who does the work.
  * LP3. A member adopts only a plan for its number of slots, whose numbers of members exist, and that has it as a member.
  */
 
@@ -56,7 +56,9 @@ export function leaderPlan(joined: Joined, knowledge: LeaderKnowledge): LeaderPl
   for (const { memberId, report } of understood) {
     if (report.slots !== slots) refused.push({ memberId, error: wrongSlots(slots, report.slots), evict: false });
   }
-  const previous = written !== null && written.version > (adopted?.version ?? -1n) ? written : adopted;
+  const previous = [adopted, written]
+    .filter((plan) => plan !== null && plan.version <= versionMax)
+    .reduce((best, plan) => ((plan?.version ?? -1n) > (best?.version ?? -1n) ? plan : best), null);
   const reported = reports.map(({ report }) => report.adoptedVersion).filter((version) => version <= versionMax);
   const { plan, leftovers } = computePlan(
     reports,
@@ -90,11 +92,12 @@ export function decodePlan(bytes: Buffer, slots: number, memberId: string): Plan
 
 /** LP3. Throws `PLAN_INVALID`. */
 export function checkPlan(plan: Plan, slots: number, memberId: string): void {
-  if (plan.slots.length !== slots) throw wrongSlots(plan.slots.length, slots);
+  if (plan.slots.length !== slots) throw leftOut(wrongSlots(plan.slots.length, slots));
   const count = plan.members.length;
   const leader = plan.members[plan.leader - 1]?.instance ?? 'unknown';
   const wrong = (what: string): HoldfastError =>
     invalidPlan(`the group's plan is contradictory (${what}): stop or update its leader, instance ${leader}`);
+  if (plan.version > versionMax) throw wrong(`version ${plan.version}`);
   if (plan.leader > count) throw wrong(`leader ${plan.leader} of ${count} members`);
   for (const [slot, { owner, standby, prev }] of plan.slots.entries()) {
     const highest = Math.max(owner, standby, prev);
@@ -102,10 +105,18 @@ export function checkPlan(plan: Plan, slots: number, memberId: string): void {
     if (owner === standby && owner !== 0) throw wrong(`slot ${slot} has member ${owner} as owner and standby`);
   }
   if (!plan.members.some((member) => member.memberId === memberId)) {
-    throw invalidPlan(
-      `the group's leader, instance ${leader}, left this process out of its plan: run the same version in both`,
-    );
+    const message = `the group's leader, instance ${leader}, left this process out of its plan: run the same version in both`;
+    throw leftOut(invalidPlan(message));
   }
+}
+
+/** The plan can be read, and others act on it as if we held nothing. */
+export function isLeftOut(thrown: unknown): boolean {
+  return thrown instanceof HoldfastError && thrown.facts['leftOut'] === true;
+}
+
+function leftOut(error: HoldfastError): HoldfastError {
+  return new HoldfastError('PLAN_INVALID', error.message, { facts: { ...error.facts, leftOut: true } });
 }
 
 function readReports(joined: Joined): { understood: MemberReport[]; refused: RefusedMember[] } {
@@ -129,11 +140,11 @@ function slotsOf(understood: readonly MemberReport[]): number {
   for (const { report } of understood) {
     const vote = votes.get(report.slots) ?? { members: 0, engaged: 0 };
     vote.members += 1;
-    if (report.held.size > 0 || report.releasing.size > 0 || report.adoptedVersion > 0n) vote.engaged += 1;
+    if (report.held.size > 0 || report.releasing.size > 0) vote.engaged += 1;
     votes.set(report.slots, vote);
   }
   const ranked = [...votes].sort(
-    ([slotsA, a], [slotsB, b]) => b.members - a.members || b.engaged - a.engaged || slotsA - slotsB,
+    ([slotsA, a], [slotsB, b]) => b.engaged - a.engaged || b.members - a.members || slotsA - slotsB,
   );
   return ranked[0]?.[0] ?? 0;
 }

@@ -94,8 +94,11 @@ export class Leadership {
     }
   }
 
-  planLowered(): void {
-    if (this.#plan !== null && this.#options.leads()) this.#write(this.#plan);
+  /** `best`: what was followed by a lower version; written again by whoever wrote it (LS3). */
+  planLowered(best: Plan): void {
+    const ours = this.#plan;
+    if (ours === null || best.version !== ours.version || best.generation !== ours.generation) return;
+    if (this.#options.leads()) this.#write(ours);
   }
 
   /** Somebody wished something, or withdrew it. */

@@ -15,26 +15,36 @@ export interface LeaseWatchOptions {
   readonly onStall: (nowMs: number, lostMs: number) => void;
 }
 
+/** NTP slews by 500 ppm at most; twice that is forgiven. */
+const slewMax = 0.001;
+
 export class LeaseWatch {
   readonly #options: LeaseWatchOptions;
   #publishUntilMs = Number.NEGATIVE_INFINITY;
   #end: Timer | undefined;
   #endAtMs = 0;
   #last = { monotonicMs: 0, wallMs: 0 };
+  /** By how much the wall clock ran ahead of the monotonic one so far, less what setting it slowly explains. */
+  #driftMs = 0;
 
   constructor(options: LeaseWatchOptions) {
     this.#options = options;
   }
 
-  /** A comparison of two numbers. */
+  /** Comparisons of numbers: the lease, and whether the machine has been paused since the last tick (L3). */
   live(): boolean {
-    return this.#options.clock.monotonicMs() < this.#publishUntilMs;
+    const { clock, timers } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= this.#publishUntilMs) return false;
+    const driftMs = this.#driftMs + clock.nowMs() - this.#last.wallMs - (nowMs - this.#last.monotonicMs);
+    return Math.abs(driftMs) <= timers.guardMs / 2;
   }
 
   /** Ticks are counted from now. */
   start(): void {
     const { clock } = this.#options;
     this.#last = { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() };
+    this.#driftMs = 0;
   }
 
   /** After every change of the lease. */
@@ -64,13 +74,12 @@ export class LeaseWatch {
     this.#last = { monotonicMs: nowMs, wallMs };
     const lease = current();
     if (lease === null || !Number.isFinite(leaseUntilMs(lease, timers))) return;
-    const verdict = judgeTick(
-      {
-        lateMs: nowMs - last.monotonicMs - timers.heartbeatMs,
-        driftMs: wallMs - last.wallMs - (nowMs - last.monotonicMs),
-      },
-      timers,
-    );
+    const driftMs = this.#driftMs + wallMs - last.wallMs - (nowMs - last.monotonicMs);
+    const verdict = judgeTick({ lateMs: nowMs - last.monotonicMs - timers.heartbeatMs, driftMs }, timers);
+    // Short pauses add up; what a clock that is slewed gains in a period does not.
+    const slewMs = timers.heartbeatMs * slewMax;
+    this.#driftMs =
+      Math.abs(driftMs) > timers.guardMs / 2 ? 0 : Math.sign(driftMs) * Math.max(0, Math.abs(driftMs) - slewMs);
     if (nowMs < leaseUntilMs(lease, timers) && verdict.kind === 'stalled') onStall(nowMs, verdict.lostMs);
     const left = current();
     if (left !== null && nowMs >= leaseUntilMs(left, timers)) onEnd();

@@ -222,7 +222,7 @@ export class LockWorker<W extends SlotWriter> {
     },
     slotLowered: (best) => this.#slots.heal(best),
     planChanged: (plan) => this.#leadership.planChanged(plan),
-    planLowered: () => this.#leadership.planLowered(),
+    planLowered: (best) => this.#leadership.planLowered(best),
     wishesChanged: () => this.#leadership.wishesChanged(),
     fatal: (error) => this.#dispatch({ kind: 'fatal', error }),
   };

@@ -12,6 +12,7 @@ import {
   type MemberRef,
   type SyncOrder,
 } from './coordinator.ts';
+import { isLeftOut } from './leader-plan.ts';
 import { type LockTimers } from './lock-timers.ts';
 import { type WorkerEvent } from './worker-state.ts';
 
@@ -24,8 +25,9 @@ import { type WorkerEvent } from './worker-state.ts';
  * M2. A Join that is unanswered for S is sent again, the same bytes with the same member id, on a new connection; the old
  *     one is reset, so that no copy arrives late.
  * M3. Nothing is joined before LeaveGroup of the former member id is answered and the last session is closed.
- * M4. A plan that is not understood is refused by name, and asked for again: nothing is adopted, and what is held stays
- *      held, reported in every Join, under the lease.
+ * M4. A plan that cannot be read is refused by name and asked for again: nothing is adopted, and what is held stays held,
+ *      reported in every Join, under the lease. One that leaves us out, or is for another number of slots, others act on as
+ *      if we held nothing: it counts as not being a member.
  */
 export interface MembershipOptions {
   readonly coordinator: Coordinator;
@@ -44,6 +46,9 @@ export interface MembershipOptions {
   readonly closed: (signal: AbortSignal) => Promise<void>;
 }
 
+const leftOutMsMin = 10_000;
+const leftOutMsMax = 60_000;
+
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #stop = new AbortController();
@@ -55,6 +60,8 @@ export class Membership {
   /** The join lane has a request under way. */
   #pending = 0;
   #failed = false;
+  /** Who was left out of the plan comes back later each time: each of its Joins is a rebalance for everybody. */
+  #leftOutMs = 0;
   #troubleSinceMs: number | null = null;
   #attemptAtMs = 0;
   #leaving: Promise<void> = Promise.resolve();
@@ -139,6 +146,7 @@ export class Membership {
     await this.#leaving; // M3
     await closed(signal);
     if (this.#failed || asNew) await clock.sleep(this.#failed ? this.#backoff.nextMs(random) : 0, signal);
+    if (asNew && this.#leftOutMs > 0) await clock.sleep(this.#leftOutMs, signal);
     if (serial !== this.#serial) return;
     if (asNew) this.#memberId = '';
     const protocols = report(); // M2: the same bytes however often it is sent
@@ -176,9 +184,17 @@ export class Membership {
       const answer = await this.#answered(() => coordinator.sync({ memberId, generation, plan: order }));
       if (serial !== this.#serial) return; // M1
       const plan = answer.kind === 'ok' ? this.#read(answer.value, memberId) : null;
+      if (plan === 'left-out') {
+        this.#failed = true;
+        this.#leftOutMs = Math.min(Math.max(2 * this.#leftOutMs, leftOutMsMin), leftOutMsMax);
+        this.leave(); // nothing that we may hold counts in this group
+        dispatch({ kind: 'unknown-member' }); // M4
+        return;
+      }
       if (plan !== null) {
         this.#synced = { member: { memberId, generation }, plan };
         this.#failed = false;
+        this.#leftOutMs = 0;
         this.#backoff.reset();
         dispatch({ kind: 'synced', sentAtMs });
         return;
@@ -194,8 +210,8 @@ export class Membership {
     }
   }
 
-  /** Null: it is no plan that we could adopt (M4). */
-  #read(bytes: Buffer, memberId: string): Plan | null {
+  /** Null: it cannot be read (M4). */
+  #read(bytes: Buffer, memberId: string): Plan | 'left-out' | null {
     const { readPlan, logger, clock } = this.#options;
     try {
       return readPlan(bytes, memberId);
@@ -203,7 +219,7 @@ export class Membership {
       const suppressed = this.#limited.pass('plan', clock.monotonicMs());
       const line = { code: 'PLAN_INVALID', cause: messageOf(thrown), bytes: bytes.length, suppressed };
       if (suppressed !== undefined) logger.error(line, 'plan refused, asking for another one');
-      return null;
+      return isLeftOut(thrown) ? 'left-out' : null;
     }
   }
 

@@ -9,6 +9,7 @@ import { type Slot } from '../../schemas/slot.ts';
  * OV2. Heal rule: in the log the last write wins, so a record that is followed by a lower one will be lost to
  *      compaction. `applySlot` and `applyPlan` say when that happened; whoever wrote the better record writes it again.
  * OV3. Wishes have no order of their own: of one key the later record counts, and null withdraws it.
+ * OV4. Numbers from 2^63 on are nobody's: one would leave no numbers to go above it.
  */
 export type Applied =
   /** News: the view changed. */
@@ -17,6 +18,8 @@ export type Applied =
   | 'same'
   /** Below what we know: the better record has to be written again (OV2). */
   | 'lower';
+
+const numberMax = (1n << 63n) - 1n;
 
 export class OwnershipView {
   readonly #slots = new Map<Slot, SlotOwnership>();
@@ -58,6 +61,7 @@ export class OwnershipView {
   }
 
   applySlot(record: SlotOwnership): Applied {
+    if (record.epoch > numberMax) return 'same'; // OV4
     const known = this.#slots.get(record.slot);
     const order = known === undefined ? 1 : compareOwnership(record, known);
     if (order > 0) this.#slots.set(record.slot, record); // OV1
@@ -65,6 +69,7 @@ export class OwnershipView {
   }
 
   applyPlan(plan: Plan): Applied {
+    if (plan.version > numberMax) return 'same'; // OV4
     if (this.#plan !== null && plan.version < this.#plan.version) return 'lower';
     const same = this.#plan?.version === plan.version && this.#plan.generation === plan.generation;
     this.#plan = plan;

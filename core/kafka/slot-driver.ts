@@ -113,6 +113,7 @@ export class SlotDriver<W extends SlotWriter> {
   }
 
   dropAll(): void {
+    this.#departures.stop(); // nothing is owed for what is dropped: nobody may take it for released in order
     for (const slot of this.#states.keys()) this.#dispatch(slot, { kind: 'drop' });
   }
 

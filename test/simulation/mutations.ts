@@ -193,7 +193,7 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: worker,
-        find: '    planLowered: () => this.#leadership.planLowered(),',
+        find: '    planLowered: (best) => this.#leadership.planLowered(best),',
         replace: '    planLowered: () => undefined,',
       },
     ],

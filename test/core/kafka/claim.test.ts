@@ -6,14 +6,14 @@ const u64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 
 test('a claim survives its text', () => {
   const claims = fc.record({
-    epoch: u64,
+    epoch: fc.bigInt({ min: 0n, max: (1n << 63n) - 1n }),
     memberId: fc.constantFrom('', 'holdfast-8e1c6a52-53a4-4b42-9e4e-a7e0b9a8a6f3'),
     applied: fc.option(fc.record({ epoch: u64, seq: u64 })),
   });
   fc.assert(fc.property(claims, (claim) => expect(parseClaim(formatClaim(claim))).toEqual(claim)));
 });
 
-test.each(['', 'something else', '2 5 m', '1 x m'])('register %j counts as lost', (text) => {
+test.each(['', 'something else', '2 5 m', '1 x m', `1 ${1n << 63n} m`])('register %j counts as lost', (text) => {
   expect(parseClaim(text)).toBeNull();
 });
 

@@ -115,7 +115,7 @@ test('bytes that are cut short, or of another version, are refused by name', () 
 });
 
 test('HR-3: bytes beyond their bounds are refused by name', () => {
-  const held = new Map([[3, (1n << 64n) - 1n]]);
+  const held = new Map([[3, (1n << 63n) - 1n]]);
   const bytes = encodeHeldReport({ ...empty, held }, 16);
   const texts = 18 + [empty.instance, empty.incarnation, empty.peer, empty.zone].join('').length + 4;
   const changed = (change: (copy: Buffer) => void): Buffer => {

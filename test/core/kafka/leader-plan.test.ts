@@ -109,12 +109,16 @@ test('LP2: a leader whose number of slots is not the group’s makes no plan', (
   expect(error.message).toMatch(/works with 16 slots, this process with 8: set HOLDFAST_SLOTS/);
 });
 
-test('LP2: on a tie those count that hold something or followed a plan, then the lower number', () => {
-  const refusedBy = (b: Buffer) => leaderPlan(joined({ a: bytesOf('a'), b }), knowledge).refused.length;
+test('LP2: who holds something counts first, then the majority, then the lower number', () => {
+  const refusedBy = (b: Buffer, more: Record<string, Buffer> = {}) =>
+    leaderPlan(joined({ a: bytesOf('a'), b, ...more }), knowledge).refused.length;
   expect(refusedBy(bytesOf('b', {}, 16))).toBe(1);
   expect(() => refusedBy(bytesOf('b', {}, 4))).toThrow(/works with 4 slots/);
-  expect(() => refusedBy(bytesOf('b', { adoptedVersion: 1n }, 16))).toThrow(/works with 16 slots/);
   expect(() => refusedBy(bytesOf('b', { held: holding([9]) }, 16))).toThrow(/works with 16 slots/);
+  const two = { b: bytesOf('b', {}, 16), c: bytesOf('c', {}, 16) };
+  expect(() => leaderPlan(joined({ a: bytesOf('a'), ...two }), knowledge)).toThrow(/works with 16 slots/);
+  const holder = bytesOf('a', { held: holding([1]) });
+  expect(leaderPlan(joined({ a: holder, ...two }), knowledge).refused).toHaveLength(2);
 });
 
 test('C13: the version is above every one in a report and the one in `ownership`', () => {
@@ -176,6 +180,7 @@ test('a round of 256 slots and 50 members fits the brokers’ limits and costs t
   expect(sizes.reportBytesMax).toBeLessThan(512);
   expect(sizes.planBytes).toBeLessThan(12_288);
   expect(sizes.recordBytes).toBeLessThan(655_360); // of 1,048,576 that a broker takes
+  for (let warming = 0; warming < 20; warming += 1) lead(round); // else the compiler's threads are counted as well
   const tookMs = Array.from({ length: 7 }, () => {
     const before = process.cpuUsage();
     lead(round);

@@ -219,14 +219,21 @@ describe('plans in `ownership` (LS3)', () => {
   test('one that was overtaken by a lower version is written again (O15)', () => {
     const scene = new Scene();
     const plan = scene.round(balanced);
-    scene.leadership.planLowered();
+    scene.leadership.planLowered(plan);
     expect(scene.written).toEqual([plan, plan]);
+  });
+
+  test('one that somebody else wrote is theirs to write again, or two leaders would never stop (OV2)', () => {
+    const scene = new Scene();
+    const plan = scene.round(balanced);
+    scene.leadership.planLowered({ ...plan, version: plan.version + 1n, generation: 9 });
+    expect(scene.written).toEqual([plan]);
   });
 
   test('before the first plan nothing is asked for or written', () => {
     const scene = new Scene();
     scene.leadership.planChanged({ version: 9n, generation: 9, members: [], slots: [], leader: 0 });
-    scene.leadership.planLowered();
+    scene.leadership.planLowered({ version: 9n, generation: 9, members: [], slots: [], leader: 0 });
     scene.place(0, 'i-2');
     expect([scene.wanted, scene.written]).toEqual([[], []]);
   });
@@ -359,7 +366,7 @@ test('who does not lead is silent', async () => {
   scene.place(1, 'i-2');
   scene.drain('i-1', 'its run before');
   scene.leadership.planChanged({ ...plan, version: plan.version + 1n, generation: 9 });
-  scene.leadership.planLowered();
+  scene.leadership.planLowered(plan);
   await scene.clock.advance(120_000);
   expect([scene.written, scene.wanted, scene.evicted, scene.story.take(), scene.lines]).toEqual([[], [], [], [], []]);
   expect(scene.clock.armed).toBe(0);

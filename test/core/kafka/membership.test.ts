@@ -56,14 +56,15 @@ class Scene {
 }
 
 describe('M4: a plan that is none', () => {
-  const plans: readonly [what: string, bytes: Buffer, cause: string][] = [
+  const plans: readonly [what: string, bytes: Buffer, cause: string, then?: string][] = [
     ['no bytes at all', Buffer.alloc(0), 'gave this process no plan'],
     ['bytes of another program', Buffer.from('\xff\xffother', 'latin1'), 'cannot be read'],
-    ['of another number of slots', planCodec.encode({ ...sound, slots: [slot] }), 'HOLDFAST_SLOTS'],
+    ['of another number of slots', planCodec.encode({ ...sound, slots: [slot] }), 'HOLDFAST_SLOTS', 'unknown-member'],
     ['with numbers of nobody', planCodec.encode({ ...sound, slots: [slot, { ...slot, owner: 3 }] }), 'instance i-9'],
-    ['without us', planCodec.encode({ ...sound, members: [leader, leader] }), 'instance i-9'],
+    ['without us', planCodec.encode({ ...sound, members: [leader, leader] }), 'instance i-9', 'unknown-member'],
+    ['with a version that leaves no other', planCodec.encode({ ...sound, version: 1n << 63n }), 'contradictory'],
   ];
-  test.each(plans)('%s: refused by name, and nothing is adopted', async (_what, bytes, cause) => {
+  test.each(plans)('%s: refused by name, and nothing is adopted', async (_what, bytes, cause, then = 'rebalance') => {
     const scene = new Scene();
     scene.bytes = bytes;
     scene.membership.join(true);
@@ -71,7 +72,7 @@ describe('M4: a plan that is none', () => {
     expect(scene.lines).toHaveLength(1);
     expect(scene.lines[0]).toMatchObject({ level: 'error', code: 'PLAN_INVALID', bytes: bytes.length });
     expect(scene.lines[0]!['cause']).toContain(cause);
-    expect(scene.events).toEqual(['joined', 'rebalance']);
+    expect(scene.events).toEqual(['joined', then]);
     expect(scene.membership.synced()).toBeNull();
     scene.membership.stop();
     expect(scene.clock.armed).toBe(0);
@@ -98,6 +99,22 @@ describe('M4: a plan that is none', () => {
     scene.membership.join(false); // after a plan the back-off begins anew
     await scene.clock.advance(1);
     expect(scene.joinedAtMs).toHaveLength(length + 1);
+  });
+
+  test('who is left out comes back after 10 s, later each time, and not as the member it was', async () => {
+    const scene = new Scene();
+    scene.bytes = planCodec.encode({ ...sound, members: [leader, leader] });
+    scene.membership.join(true);
+    await scene.clock.advance(50);
+    scene.membership.join(true); // as the worker does
+    await scene.clock.advance(9_900);
+    expect(scene.joinedAtMs).toHaveLength(1);
+    await scene.clock.advance(1_800);
+    expect(scene.joinedAtMs).toHaveLength(2);
+    scene.membership.join(true);
+    await scene.clock.advance(19_900);
+    expect(scene.joinedAtMs).toHaveLength(2);
+    scene.membership.stop();
   });
 
   test('what was adopted before stays what it was', async () => {
