@@ -173,7 +173,7 @@ describe('docs/testing.md', () => {
     const [, part = ''] = read('docs/testing.md').split(/^In the simulation/m);
     const rows = part.slice(0, part.indexOf('On real brokers'));
     const named = [...rows.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name);
-    const faults = [...read('test/simulation/schedule.ts').matchAll(/(?:^ {4}name: |^ {2}cut\()'([a-z-]+)'/gm)];
+    const faults = [...read('test/simulation/faults.ts').matchAll(/(?:^ {4}name: |^ {2}cut\()'([a-z-]+)'/gm)];
     expect(named.sort()).toEqual(faults.map(([, name]) => name).sort());
   });
 });

@@ -56,11 +56,10 @@ export interface SyncOrder extends MemberRef {
 }
 
 /**
- * What an accepted probe proves. `member`: the commit was taken as one of ours, which renews the session as well.
- * `coordinator`: while a plan is awaited nobody's commit is taken; the coordinator knows us in this generation, and took
- * the commit of a group beside ours. `nothing`: it did not take that one either, for a reason of its own.
+ * What an answered probe proves. `member`: this very coordinator took a commit, knows us in this generation, and renewed our
+ * session. `nothing`: a plan is awaited, so it takes no commit of ours, nor, for a reason of its own, of a group beside it.
  */
-export type ProbeProof = 'member' | 'coordinator' | 'nothing';
+export type ProbeProof = 'member' | 'nothing';
 
 /** The coordinator's register of a slot. */
 export interface SlotCommit {

@@ -90,7 +90,6 @@ export class Heartbeats {
     if (answer.kind === 'ok') {
       if (beat === 'heartbeat') accepted(inSync ? 'heartbeat' : 'session', sentAtMs, member);
       else if (answer.value === 'member') accepted('commit', sentAtMs, member);
-      else if (answer.value === 'coordinator') accepted('coordinator', sentAtMs, member);
       return true;
     }
     if (beat === 'heartbeat' && answer.kind === 'rebalance') accepted('session', sentAtMs, member);

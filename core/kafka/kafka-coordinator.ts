@@ -25,9 +25,10 @@ import { offsetsTopic } from './offsets-topic.ts';
  * KC1. A lane that failed forgets its coordinator, and the next request asks for it again; after two failures in a row
  *      it asks another broker than the one that failed, because a superseded coordinator names itself.
  * KC2. A probe that is refused names its broker as one to avoid: it answers, but cannot write.
- * KC3. While a generation waits for its plan the coordinator takes no commit of its members. Then the probe commits for a
- *      group beside ours that lies in the same partition of the offsets topic, so with the same coordinator: a leader that
- *      is frozen between its Join and its Sync must not cost everybody the lease.
+ * KC3. While a generation waits for its plan the coordinator takes no commit of its members. Then the probe asks it for a
+ *      heartbeat, which renews the session at this very broker, and commits for a group beside ours that lies in the same
+ *      partition of the offsets topic: a leader that is frozen between its Join and its Sync must not cost everybody the
+ *      lease, and heartbeats that a superseded coordinator answers must not stand in for it.
  * KC4. A lane that was answered by another broker than the one it lost tells the lanes that still hold on to that one, or
  *      know of none, which broker it is: each of them would wait for its own timeout, and once more where the broker that it
  *      asks for the coordinator is the one that answers nobody; a Join for the whole session.
@@ -137,6 +138,7 @@ export class KafkaCoordinator implements Coordinator {
       } catch (thrown) {
         // KC3: it knows us in this generation, and waits for the plan.
         if (!(thrown instanceof KafkaError) || thrown.name !== 'REBALANCE_IN_PROGRESS') throw thrown;
+        await broker.heartbeat(this.#ref(member));
         return this.#probeTwin(broker, entries);
       }
     });
@@ -220,16 +222,13 @@ export class KafkaCoordinator implements Coordinator {
   }
 
   /** A refusal is told once and proves nothing; that the broker does not answer is the lane's to say. */
-  async #probeTwin(
-    broker: BrokerHandle,
-    entries: Parameters<BrokerHandle['offsetCommit']>[1],
-  ): Promise<'coordinator' | 'nothing'> {
+  async #probeTwin(broker: BrokerHandle, entries: Parameters<BrokerHandle['offsetCommit']>[1]): Promise<ProbeProof> {
     try {
       const groupId = await this.#twin();
       if (groupId === undefined)
         throw new KafkaError('denied', 'TOPIC_AUTHORIZATION_FAILED', `${offsetsTopic} is not to be seen`);
       await broker.offsetCommit({ groupId, memberId: '', generation: -1 }, entries);
-      return 'coordinator';
+      return 'member';
     } catch (thrown) {
       const error = kafkaError(thrown, 'probe');
       if (refusalOf(error) === 'lost') throw error;

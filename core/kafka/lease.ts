@@ -33,9 +33,8 @@ export interface Lease {
 /**
  * What an answer proves. `join`: JoinGroup or SyncGroup succeeded. `heartbeat`: NONE to a heartbeat of the generation we
  * are synced in. `session`: REBALANCE_IN_PROGRESS, or NONE before we are synced. `commit`: OffsetCommit answered NONE.
- * `coordinator`: the coordinator can write and knows us, but the session was not renewed.
  */
-export type Proof = 'join' | 'heartbeat' | 'session' | 'commit' | 'coordinator';
+export type Proof = 'join' | 'heartbeat' | 'session' | 'commit';
 
 const never = Number.NEGATIVE_INFINITY;
 
@@ -47,12 +46,11 @@ export function newLease(): Lease {
 export function extendLease(lease: Lease, proof: Proof, sentAtMs: number): Lease {
   if (sentAtMs < lease.stalledAtMs) return lease; // L-5
   const joins = proof === 'join' || proof === 'heartbeat';
-  const writes = proof === 'commit' || proof === 'coordinator';
   return {
     ...lease,
-    acceptedAtMs: proof === 'coordinator' ? lease.acceptedAtMs : Math.max(lease.acceptedAtMs, sentAtMs),
+    acceptedAtMs: Math.max(lease.acceptedAtMs, sentAtMs),
     joinedAtMs: joins ? Math.max(lease.joinedAtMs, sentAtMs) : lease.joinedAtMs,
-    coordinatorAtMs: writes ? Math.max(lease.coordinatorAtMs, sentAtMs) : lease.coordinatorAtMs, // L-2
+    coordinatorAtMs: proof === 'commit' ? Math.max(lease.coordinatorAtMs, sentAtMs) : lease.coordinatorAtMs, // L-2
     muted: lease.muted && proof !== 'heartbeat', // L-4
   };
 }

@@ -114,9 +114,14 @@ export class SlotEnd<W extends SlotWriter> {
   }
 
   async #disclaim(run: SlotRun<W>, epoch: bigint): Promise<void> {
-    const { coordinator, worker, clock } = this.#options;
+    const { coordinator, worker, clock, log } = this.#options;
     const { signal } = run.controller;
-    while (!signal.aborted) {
+    // Written after all, perhaps: then the register may be somebody else's already.
+    const isWritten = (): boolean => {
+      const record = log.view.slot(run.slot);
+      return record !== null && (record.epoch > epoch || (record.epoch === epoch && record.state === 'released'));
+    };
+    while (!signal.aborted && !isWritten()) {
       const member = worker.synced();
       const metadata = formatClaim({ epoch, memberId: '', applied: run.applied });
       const commit = { slot: run.slot, offset: run.committedOffset, metadata };

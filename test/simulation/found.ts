@@ -15,4 +15,8 @@ export const found: readonly { readonly seed: number; readonly story: string }[]
     seed: 140,
     story: 'the release that opens a register was hidden by that of a later claim that never reached it: dark for good',
   },
+  {
+    seed: 116_250,
+    story: 'heartbeats at a superseded coordinator and probes at the real one, which did not renew, made up one lease',
+  },
 ];

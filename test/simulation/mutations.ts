@@ -27,7 +27,7 @@ const registerIgnored: Edit = {
   replace: '  if (directory.size >= 0) return false;\n',
 };
 const worker = 'core/kafka/lock-worker.ts';
-const schedule = 'test/simulation/schedule.ts';
+const faults = 'test/simulation/faults.ts';
 
 export const mutations: readonly Mutation[] = [
   {
@@ -159,7 +159,7 @@ export const mutations: readonly Mutation[] = [
     breaks: ['O1'],
     edits: [
       {
-        file: schedule,
+        file: faults,
         find: "  cut('cut-off', 3, ({ path }, on) => {",
         replace:
           "  cut('cut-off', 3, ({ path, peers }, on, _random, world) => {\n    if (on) for (const other of world.alive) if (other.path !== path) other.peers.accuse({ peers } as SimulatedWorker);",

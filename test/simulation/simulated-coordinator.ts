@@ -169,7 +169,11 @@ export class SimulatedCoordinator implements Coordinator {
       const code = view.commit(memberId, generation, []);
       if (code === 'NONE') reply({ kind: 'ok', value: 'member' });
       else if (code !== 'REBALANCE_IN_PROGRESS') reply(refused(code));
-      else reply(view.superseded ? refused('NOT_COORDINATOR') : { kind: 'ok', value: 'coordinator' }); // the group beside
+      else {
+        const beat = view.heartbeat(memberId, generation);
+        if (beat !== 'NONE') reply(refused(beat));
+        else reply(view.superseded ? refused('NOT_COORDINATOR') : { kind: 'ok', value: 'member' }); // the group beside
+      }
     });
   }
 

@@ -49,6 +49,9 @@ export class SimulatedWorker {
   excusedUntilMs = Number.NEGATIVE_INFINITY;
   /** Until then its timers are later than half the guard. */
   stalledUntilMs = Number.NEGATIVE_INFINITY;
+  /** Its machine was paused, and nobody in it may have noticed yet. */
+  pausedUntilMs = Number.NEGATIVE_INFINITY;
+  steppedAtMs = Number.NEGATIVE_INFINITY;
   stopping = false;
   stopped = false;
   readonly peers: SimulatedPeers;

@@ -208,7 +208,7 @@ export class World {
 
   #onCommitted(memberId: string, { slot, metadata }: SlotCommit): void {
     const claim = parseClaim(metadata);
-    if (claim === null) return;
+    if (claim === null || claim.memberId === '') return; // given up: no claim
     const before = this.#registered.get(slot);
     if (before !== undefined && claim.epoch < before) {
       this.#fail('O3', `slot ${slot}: ${memberId} registered epoch ${claim.epoch} over ${before}`);

@@ -88,7 +88,6 @@ describe('heartbeats and probes', () => {
 
   const probes: readonly [ProbeProof, said: string[]][] = [
     ['member', ['session sent 0', 'commit sent 0']],
-    ['coordinator', ['session sent 0', 'coordinator sent 0']],
     ['nothing', ['session sent 0']],
   ];
   test.each(probes)(
