@@ -198,6 +198,7 @@ export const faults: readonly Fault[] = [
       const accuser = world.alive.find((other) => other !== worker);
       if (worker === undefined || accuser === undefined || accuser.clock.isStill) return false;
       const { sessionTimeoutMs, guardMs } = world.options.timers;
+      worker.accused = true;
       accuser.peers.accuse(worker);
       // C9: H + RTT where the victim goes on reaching its coordinator, else what its lease has left.
       excuse(world, worker, sessionTimeoutMs - guardMs + 2_500);

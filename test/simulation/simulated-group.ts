@@ -74,6 +74,8 @@ export interface GroupWitness {
   formed(generation: number, members: readonly { readonly memberId: string; readonly report: Buffer }[]): void;
   /** An append of the register was accepted. */
   committed(memberId: string, commit: SlotCommit): void;
+  /** LeaveGroup of this member was accepted, whoever sent it. */
+  left(memberId: string): void;
 }
 
 const nothing = Buffer.alloc(0);
@@ -249,6 +251,7 @@ export class GroupView {
     }
     const member = this.#members.get(memberId);
     if (member === undefined) return 'UNKNOWN_MEMBER_ID';
+    this.#witness.left(memberId);
     this.#remove(member);
     return 'NONE';
   }

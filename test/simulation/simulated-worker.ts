@@ -52,6 +52,8 @@ export class SimulatedWorker {
   /** Its machine was paused, and nobody in it may have noticed yet. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
   steppedAtMs = Number.NEGATIVE_INFINITY;
+  /** Somebody has false evidence against it. */
+  accused = false;
   stopping = false;
   stopped = false;
   readonly peers: SimulatedPeers;
@@ -260,6 +262,10 @@ class SimulatedPeers implements Peers {
   /** False evidence, as a firewall that refuses on the victim's behalf gives it. */
   accuse(victim: SimulatedWorker): void {
     this.#listener?.gone(victim.peers.#memberId);
+  }
+
+  isMember(memberId: string): boolean {
+    return this.#memberId === memberId;
   }
 
   #isConnected(other: SimulatedWorker): boolean {

@@ -74,7 +74,7 @@ export class World {
       latencyMs: () => 0.2 + this.random.next() * this.random.next() * this.latencyMsMax,
       others: (self) => this.workers.filter((worker) => worker !== self && worker.runs),
       witness: {
-        begun: (_worker, slot, epoch) => this.#onBegun(slot, epoch),
+        begun: (worker, slot, epoch) => this.#onBegun(worker, slot, epoch),
         opened: (worker, slot) => this.#onOpened(worker, slot),
         closed: (worker, slot) => this.#onClosed(worker, slot),
       },
@@ -190,6 +190,7 @@ export class World {
       formed: (_generation: number, members: readonly { memberId: string; report: Buffer }[]) =>
         this.#onFormed(members),
       committed: (memberId: string, commit: SlotCommit) => this.#onCommitted(memberId, commit),
+      left: (memberId: string) => this.#onLeft(memberId),
     };
     return new GroupView(time, store, options.timers, witness, () => (this.#ids += 1), loadMs);
   }
@@ -200,8 +201,10 @@ export class World {
     this.violations.push(new Violation(invariant, `${message} at ${this.time.nowMs.toFixed(1)} ms`));
   }
 
-  #onBegun(slot: Slot, epoch: bigint): void {
+  #onBegun(worker: SimulatedWorker, slot: Slot, epoch: bigint): void {
     const before = this.#begun.get(slot);
+    // What was answered while it stood still is acted upon before it looks at its clocks; it can publish nothing.
+    if (before !== undefined && epoch <= before && this.time.nowMs <= worker.excusedUntilMs) return;
     if (before !== undefined && epoch <= before) this.#fail('O3', `slot ${slot}: epoch ${epoch} after ${before}`);
     this.#begun.set(slot, epoch);
   }
@@ -214,6 +217,14 @@ export class World {
       this.#fail('O3', `slot ${slot}: ${memberId} registered epoch ${claim.epoch} over ${before}`);
     }
     this.#registered.set(slot, claim.epoch);
+  }
+
+  /** Removed on false evidence, whenever that took effect: it may go on for what its lease has left (C9). */
+  #onLeft(memberId: string): void {
+    const victim = this.workers.find((worker) => worker.accused && worker.peers.isMember(memberId));
+    if (victim === undefined || !victim.runs) return;
+    const { sessionTimeoutMs, guardMs } = this.options.timers;
+    victim.excusedUntilMs = Math.max(victim.excusedUntilMs, this.time.nowMs + sessionTimeoutMs - guardMs + 2_500);
   }
 
   #onOpened(worker: SimulatedWorker, slot: Slot): void {
