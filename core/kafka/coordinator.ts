@@ -56,10 +56,11 @@ export interface SyncOrder extends MemberRef {
 }
 
 /**
- * What an answered probe proves. `member`: this very coordinator took a commit, knows us in this generation, and renewed our
- * session. `nothing`: a plan is awaited, so it takes no commit of ours, nor, for a reason of its own, of a group beside it.
+ * What an answered probe proves. `member`: this very coordinator took a commit, knows us in this generation, waits for no
+ * Join of ours, and renewed our session. `rebalance`: the same, but it waits for us to join again. `nothing`: a plan is
+ * awaited, so it takes no commit of ours, nor, for a reason of its own, of a group beside it.
  */
-export type ProbeProof = 'member' | 'nothing';
+export type ProbeProof = 'member' | 'rebalance' | 'nothing';
 
 /** The coordinator's register of a slot. */
 export interface SlotCommit {

@@ -1,7 +1,7 @@
 import { Backoff } from '../backoff.ts';
 import { type Clock, type Timer } from '../clock.ts';
 import { type Random } from '../random.ts';
-import { type Coordinator, type MemberRef, type Refusal } from './coordinator.ts';
+import { type Coordinator, type MemberRef, type ProbeProof, type Refusal } from './coordinator.ts';
 import { type Proof } from './lease.ts';
 import { type LockTimers } from './lock-timers.ts';
 
@@ -89,11 +89,19 @@ export class Heartbeats {
     if (this.#stop.signal.aborted) return true;
     if (answer.kind === 'ok') {
       if (beat === 'heartbeat') accepted(inSync ? 'heartbeat' : 'session', sentAtMs, member);
-      else if (answer.value === 'member') accepted('commit', sentAtMs, member);
+      else this.#probed(answer.value, inSync, sentAtMs, member);
       return true;
     }
     if (beat === 'heartbeat' && answer.kind === 'rebalance') accepted('session', sentAtMs, member);
     refused(answer.kind, beat, member, answer.error);
     return answer.kind !== 'lost';
+  }
+
+  #probed(proof: ProbeProof | null, inSync: boolean, sentAtMs: number, member: MemberRef): void {
+    const { accepted, refused } = this.#options;
+    if (proof === null || proof === 'nothing') return;
+    accepted('commit', sentAtMs, member);
+    if (proof === 'rebalance') refused('rebalance', 'probe', member, new Error('a rebalance goes on'));
+    else if (inSync) accepted('join', sentAtMs, member);
   }
 }

@@ -25,10 +25,10 @@ import { offsetsTopic } from './offsets-topic.ts';
  * KC1. A lane that failed forgets its coordinator, and the next request asks for it again; after two failures in a row
  *      it asks another broker than the one that failed, because a superseded coordinator names itself.
  * KC2. A probe that is refused names its broker as one to avoid: it answers, but cannot write.
- * KC3. While a generation waits for its plan the coordinator takes no commit of its members. Then the probe asks it for a
- *      heartbeat, which renews the session at this very broker, and commits for a group beside ours that lies in the same
- *      partition of the offsets topic: a leader that is frozen between its Join and its Sync must not cost everybody the
- *      lease, and heartbeats that a superseded coordinator answers must not stand in for it.
+ * KC3. A probe is a commit and a heartbeat at one broker: what a superseded coordinator answers to heartbeats elsewhere must
+ *      not stand in for the one that counts. While a generation waits for its plan the coordinator takes no commit of its
+ *      members; then the commit is of a group beside ours, in the same partition of the offsets topic: a leader that is
+ *      frozen between its Join and its Sync must not cost everybody the lease.
  * KC4. A lane that was answered by another broker than the one it lost tells the lanes that still hold on to that one, or
  *      know of none, which broker it is: each of them would wait for its own timeout, and once more where the broker that it
  *      asks for the coordinator is the one that answers nobody; a Join for the whole session.
@@ -132,15 +132,9 @@ export class KafkaCoordinator implements Coordinator {
   probe(member: MemberRef): Promise<Answer<ProbeProof>> {
     const entries = [{ topic: this.#options.probeTopic, partition: 0, offset: 0n, metadata: '' }];
     return this.#ask('probe', async (broker) => {
-      try {
-        await broker.offsetCommit(this.#ref(member), entries);
-        return 'member';
-      } catch (thrown) {
-        // KC3: it knows us in this generation, and waits for the plan.
-        if (!(thrown instanceof KafkaError) || thrown.name !== 'REBALANCE_IN_PROGRESS') throw thrown;
-        await broker.heartbeat(this.#ref(member));
-        return this.#probeTwin(broker, entries);
-      }
+      const awaitsPlan = await rebalancing(broker.offsetCommit(this.#ref(member), entries));
+      if (await rebalancing(broker.heartbeat(this.#ref(member)))) return awaitsPlan ? 'nothing' : 'rebalance'; // KC3
+      return awaitsPlan ? this.#probeTwin(broker, entries) : 'member';
     });
   }
 
@@ -336,4 +330,15 @@ function offsetsPartitionOf(groupId: string, partitions: number): number {
   let hash = 0;
   for (let at = 0; at < groupId.length; at += 1) hash = (Math.imul(hash, 31) + groupId.charCodeAt(at)) | 0;
   return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % partitions;
+}
+
+/** Whether the answer was that a rebalance goes on; rejects as the request does otherwise. */
+async function rebalancing(request: Promise<unknown>): Promise<boolean> {
+  try {
+    await request;
+    return false;
+  } catch (thrown) {
+    if (thrown instanceof KafkaError && thrown.name === 'REBALANCE_IN_PROGRESS') return true;
+    throw thrown;
+  }
 }

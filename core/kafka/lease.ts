@@ -8,7 +8,8 @@ import { type LockTimers } from './lock-timers.ts';
  * L-1. Times are monotonic and those of sending: the coordinator saw a request no earlier than it was sent, so it acts
  *      no earlier than we stop.
  * L-2. Only a commit proves the coordinator: it needs a replicated write, which a superseded coordinator cannot do. It
- *      answers heartbeats, and even joins, for as long as it lives.
+ *      answers heartbeats, and even joins, for as long as it lives; so that no Join is waited for is believed only of the
+ *      broker that took the commit.
  * L-3. A lease without proof of the coordinator is not live; that is how a lapsed one comes back only by Join, Sync and
  *      an accepted commit.
  * L-4. A stalled worker is mute until a heartbeat sent after the stall was answered NONE: its timers may be late by more
@@ -31,7 +32,8 @@ export interface Lease {
 }
 
 /**
- * What an answer proves. `join`: JoinGroup or SyncGroup succeeded. `heartbeat`: NONE to a heartbeat of the generation we
+ * What an answer proves. `join`: JoinGroup or SyncGroup succeeded, or a probe found that no Join is waited for.
+ * `heartbeat`: NONE to a heartbeat of the generation we
  * are synced in. `session`: REBALANCE_IN_PROGRESS, or NONE before we are synced. `commit`: OffsetCommit answered NONE.
  */
 export type Proof = 'join' | 'heartbeat' | 'session' | 'commit';
@@ -45,11 +47,10 @@ export function newLease(): Lease {
 /** The lease after an answer to a request sent at `sentAtMs`; an older answer than the one already counted changes nothing. */
 export function extendLease(lease: Lease, proof: Proof, sentAtMs: number): Lease {
   if (sentAtMs < lease.stalledAtMs) return lease; // L-5
-  const joins = proof === 'join' || proof === 'heartbeat';
   return {
     ...lease,
     acceptedAtMs: Math.max(lease.acceptedAtMs, sentAtMs),
-    joinedAtMs: joins ? Math.max(lease.joinedAtMs, sentAtMs) : lease.joinedAtMs,
+    joinedAtMs: proof === 'join' ? Math.max(lease.joinedAtMs, sentAtMs) : lease.joinedAtMs, // L-2
     coordinatorAtMs: proof === 'commit' ? Math.max(lease.coordinatorAtMs, sentAtMs) : lease.coordinatorAtMs, // L-2
     muted: lease.muted && proof !== 'heartbeat', // L-4
   };

@@ -19,4 +19,8 @@ export const found: readonly { readonly seed: number; readonly story: string }[]
     seed: 116_250,
     story: 'heartbeats at a superseded coordinator and probes at the real one, which did not renew, made up one lease',
   },
+  {
+    seed: 119_914,
+    story: 'a superseded coordinator waited for no Join, the real one did, and dropped the member at R',
+  },
 ];

@@ -157,6 +157,10 @@ async function recover(world: World): Promise<number> {
   const recoveryMs = world.time.nowMs - fromMs;
   if (world.violations.length > 0) return recoveryMs;
   if (!world.settled()) world.failLiveness(boundMs);
-  else await world.run(2_000); // until everybody has read what was written last
+  else {
+    await world.run(2_000); // until everybody has read what was written last
+    if (!world.agreed()) await world.run(5_000, () => world.agreed()); // a round of balance was just being made
+    await world.run(1_000);
+  }
   return recoveryMs;
 }

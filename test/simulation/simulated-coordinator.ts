@@ -167,13 +167,17 @@ export class SimulatedCoordinator implements Coordinator {
   probe({ memberId, generation }: MemberRef): Promise<Answer<ProbeProof>> {
     return this.#ask('probe', (view, reply) => {
       const code = view.commit(memberId, generation, []);
-      if (code === 'NONE') reply({ kind: 'ok', value: 'member' });
-      else if (code !== 'REBALANCE_IN_PROGRESS') reply(refused(code));
-      else {
-        const beat = view.heartbeat(memberId, generation);
-        if (beat !== 'NONE') reply(refused(beat));
-        else reply(view.superseded ? refused('NOT_COORDINATOR') : { kind: 'ok', value: 'member' }); // the group beside
+      if (code !== 'NONE' && code !== 'REBALANCE_IN_PROGRESS') {
+        reply(refused(code));
+        return;
       }
+      const beat = view.heartbeat(memberId, generation);
+      const awaitsPlan = code !== 'NONE';
+      if (beat === 'REBALANCE_IN_PROGRESS') reply({ kind: 'ok', value: awaitsPlan ? 'nothing' : 'rebalance' });
+      else if (beat !== 'NONE') reply(refused(beat));
+      else if (awaitsPlan && view.superseded)
+        reply(refused('NOT_COORDINATOR')); // the group beside
+      else reply({ kind: 'ok', value: 'member' });
     });
   }
 

@@ -140,6 +140,11 @@ export class World {
     this.#fail('O16', `${boundMs} ms after the last fault slots ${dark.join(',')} are not held (${states.join(', ')})`);
   }
 
+  /** Everybody knows the same plan, and nobody is making another one. */
+  agreed(): boolean {
+    return this.settled() && new Set(this.alive.map(({ log }) => log.view.plan?.version)).size === 1;
+  }
+
   // Faults of the brokers.
 
   /** The coordinator's broker dies; another one is elected and loads. */

@@ -62,13 +62,16 @@ describe('heartbeats and probes', () => {
     };
     scene.beats.start();
     await scene.clock.advance(2_900);
-    expect(scene.said).toEqual(['commit sent 1000', 'heartbeat sent 1000', 'commit sent 2000', 'heartbeat sent 2000']);
+    expect(scene.said).toEqual([
+      ...['commit sent 1000', 'join sent 1000', 'heartbeat sent 1000'],
+      ...['commit sent 2000', 'join sent 2000', 'heartbeat sent 2000'],
+    ]);
     scene.beats.stop();
     expect(scene.clock.armed).toBe(0);
   });
 
   const proofs: readonly [what: string, current: MemberRef | null, synced: MemberRef | null, said: string[]][] = [
-    ['synced in the generation it carries', member, member, ['heartbeat sent 0', 'commit sent 0']],
+    ['synced in the generation it carries', member, member, ['heartbeat sent 0', 'commit sent 0', 'join sent 0']],
     ['joined and not synced: no proof of joining', member, null, ['session sent 0', 'commit sent 0']],
     [
       'synced in an older generation: the same',
@@ -88,6 +91,7 @@ describe('heartbeats and probes', () => {
 
   const probes: readonly [ProbeProof, said: string[]][] = [
     ['member', ['session sent 0', 'commit sent 0']],
+    ['rebalance', ['session sent 0', 'commit sent 0', 'probe rebalance']],
     ['nothing', ['session sent 0']],
   ];
   test.each(probes)(
