@@ -75,7 +75,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'const endLease = (): WorkerStep => to(closing, forget, leave);',
       },
     ],
-    seed: 1,
+    seed: 3,
   },
   {
     name: 'no freeze rule',
@@ -110,7 +110,7 @@ export const mutations: readonly Mutation[] = [
       { file: worker, find: '    while (this.#slots.anyLost()) {', replace: '    while (this.#nonce < 0) {' },
     ],
     only: ['freeze', 'cut-off', 'coordinator-crash'],
-    seed: 377,
+    seed: 8,
   },
   {
     name: 'epoch without floors',

@@ -175,7 +175,7 @@ export class SimulatedWorker {
     drop: async (slot) => {
       const open = this.sessions.has(slot);
       this.#close(slot); // destroyed before this returns
-      if (open) await this.clock.sleep(3);
+      if (open) await this.clock.sleep(30); // a busy event loop and slow devices
     },
   };
 
