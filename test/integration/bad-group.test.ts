@@ -292,17 +292,8 @@ suite('members of ours that do not agree', () => {
     const a = await stage.start('a');
     const b = stage.child('b', {}, { jumpMs: dayMs });
     await stage.held([a, slots / 2], [b, slots / 2]);
-    const silence = watchSilence([a], a.member.held());
     const allHeld = (): Promise<boolean> =>
       eventually('all slots are held', 10_000, () => new Set([...a.member.held(), ...b.held]).size === slots);
-
-    b.signal('SIGHUP'); // a day ahead: by the wall clock its lease is over, and no broker takes its records
-    await eventually('it lets go of all', 5_000, () => b.held.length === 0);
-    const dropped = b.events.length;
-    await systemClock.sleep(500);
-    expect(named(b.events.slice(dropped), 'activate')).toEqual([]);
-    b.signal('SIGWINCH'); // as it was
-    await allHeld();
 
     const before = b.events.length;
     b.signal('SIGWINCH'); // a day behind: nothing is over
@@ -314,16 +305,20 @@ suite('members of ours that do not agree', () => {
       const last = epochs.findLast((epoch) => epoch.slot === slot);
       expect(Math.abs((last?.ackedAtMs ?? 0) - behindAtMs - 1_000)).toBeLessThan(silenceMsMax); // it publishes on
     }
-    b.signal('SIGHUP'); // ahead by a day again, which is as it was
+    b.signal('SIGHUP'); // ahead by a day, which is as it was
     await eventually('it lets go', 3_000, () => named(b.events.slice(before), 'drop').length >= slots / 2);
     await allHeld();
-    expect(silence.end()).toBeLessThan(silenceMsMax);
+
+    b.signal('SIGHUP'); // a day ahead: by the wall clock its lease is over, and no broker takes its records
+    await eventually('it lets go of all', 5_000, () => b.held.length === 0);
+    const dropped = b.events.length;
+    await systemClock.sleep(500);
+    expect(named(b.events.slice(dropped), 'activate')).toEqual([]);
+    b.signal('SIGWINCH'); // as it was; what Kafka refused meanwhile was given back, and may be the other's now
+    await allHeld();
+    expect(named(a.events, 'drop')).toEqual([]);
     expect(stage.overlaps()).toEqual([]);
     expect((await stage.audit()).problems).toEqual([]); // FA1: epochs grow, whatever the clock said
-    for (const slot of b.held) {
-      const claimed = named(b.events, 'begin').filter((event) => event.slot === slot);
-      expect(BigInt(claimed.at(-1)?.epoch ?? 0)).toBeGreaterThan(BigInt(systemClock.nowMs())); // above those of its day ahead
-    }
   }, 40_000);
 });
 
