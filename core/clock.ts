@@ -41,7 +41,8 @@ function every(ms: number, callback: () => void): Timer {
   return { cancel: () => clearInterval(handle) };
 }
 
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** A clock's `sleep` from its `after`: resolves after `ms`; rejects with the signal's reason once it aborts. */
+export function sleepBy(after: Clock['after'], ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(signal.reason as Error);
@@ -78,7 +79,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   nowNs: createNowNs(),
   monotonicMs: () => performance.now(),
-  sleep,
+  sleep: (ms, signal) => sleepBy(after, ms, signal),
   after,
   every,
 };

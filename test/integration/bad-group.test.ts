@@ -5,7 +5,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../../core/clock.ts';
 import { encodeAssignment, encodeSubscription } from '../../core/kafka/consumer-protocol.ts';
-import { encodeHeldReport, type HeldReport } from '../../core/kafka/held-report.ts';
+import { encodeHeldReport } from '../../core/kafka/held-report.ts';
 import { planCodec, type Plan } from '../../schemas/ownership.ts';
 import { groupOf, topicOf } from '../../schemas/topics.ts';
 import { collectedLog, type CollectedLog } from '../support/collected-log.ts';
@@ -17,6 +17,7 @@ import { describeGroup, ForeignMember, type ForeignMemberOptions } from '../supp
 import { hasTestKafka } from '../support/kafka.ts';
 import { LockMember, type HostEvent } from '../support/lock-member.ts';
 import { watchSilence } from '../support/longest-silence.ts';
+import { memberReport } from '../support/plan-group.ts';
 
 const slots = 8;
 const allSlots = Array.from({ length: slots }, (_, slot) => slot);
@@ -36,21 +37,7 @@ async function open(): Promise<FaultStage> {
   return stage;
 }
 
-const stranger: HeldReport = {
-  instance: 'stranger',
-  incarnation: 'none',
-  peer: '',
-  zone: '',
-  capacity: 100,
-  draining: false,
-  nonce: 0,
-  adoptedVersion: 0n,
-  held: new Map(),
-  releasing: new Map(),
-  warm: new Set(),
-  unable: new Set(),
-  weights: new Map(),
-};
+const { report: stranger } = memberReport('stranger', { incarnation: 'none' });
 const goodReport = encodeHeldReport(stranger, slots);
 const groupIdOf = ({ prefix }: FaultStage): string => groupOf(prefix, 'ingest');
 

@@ -1,4 +1,4 @@
-import { type Clock, type Timer } from '../../core/clock.ts';
+import { type Clock, sleepBy, type Timer } from '../../core/clock.ts';
 
 /**
  * Virtual time: one queue of events for the whole simulated world. Nothing waits in reality; after each event every
@@ -141,21 +141,7 @@ export class ProcessClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal?.reason as Error);
-      };
-      const timer = this.after(ms, () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    return sleepBy((afterMs, callback) => this.after(afterMs, callback), ms, signal);
   }
 
   after(ms: number, callback: () => void): Timer {
