@@ -66,10 +66,12 @@ describe('three brokers', () => {
     stage.onEnd(() => publishing.cancel());
     await until(() => dispatcher.counters.ackedRecords > 500, 'records flow');
 
-    // Frozen first: the batches sent meanwhile are under way for certain when it dies.
-    const { requests } = dispatcher.counters;
+    // Frozen first, and until the last answer has come: what is unanswered then is under way for certain when it dies.
     process.kill(kafka.pid(doomed)!, 'SIGSTOP');
-    await until(() => dispatcher.counters.requests > requests, 'a request is sent that is never answered');
+    await systemClock.sleep(200);
+    const { counters } = dispatcher;
+    const underWay = (): number => counters.batches - counters.ackedBatches - counters.retriedBatches;
+    await until(() => underWay() > 0, 'a batch is under way that is never answered');
     const killedAtMs = systemClock.monotonicMs();
     await kafka.stopNode(doomed, 'SIGKILL');
     const killedAfter = dispatcher.counters.ackedRecords;
