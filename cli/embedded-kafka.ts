@@ -115,7 +115,7 @@ export class EmbeddedKafka implements Component {
   async stopNode(nodeId: number, kill: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const node = this.#node(nodeId);
     const running = node.process;
-    if (running?.exitCode !== null || running.signalCode !== null) return;
+    if (!isRunning(running)) return;
     const exited = new Promise<void>((resolve) => running.once('exit', () => resolve()));
     running.kill(kill);
     running.kill('SIGCONT'); // a frozen node would not see SIGTERM
@@ -125,7 +125,9 @@ export class EmbeddedKafka implements Component {
     node.process = undefined;
   }
 
+  /** Starts a node that was stopped. */
   async startNode(nodeId: number, signal: AbortSignal): Promise<void> {
+    if (isRunning(this.#node(nodeId).process)) throw new Error(`node ${nodeId} is running`); // E1
     await this.#launch(this.#node(nodeId), signal);
   }
 
@@ -285,6 +287,10 @@ function addressesOf({ port, internalPort, controllerPort }: Node): NodeAddresse
 /** Forgets everything a stopped embedded Kafka kept. */
 export async function forgetKafka(dataDir: string): Promise<void> {
   await rm(dataDir, { recursive: true, force: true });
+}
+
+function isRunning(child: ChildProcess | undefined): child is ChildProcess {
+  return child !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
 async function freePorts(count: number, preferred: number | undefined): Promise<number[]> {

@@ -81,9 +81,10 @@ function deadCoordinators(): void {
   }, 120_000);
 
   afterEach(async () => {
-    await cluster.clear();
-    if (killed !== null) await cluster.restart(killed);
+    const nodeId = killed;
     killed = null;
+    await cluster.clear();
+    if (nodeId !== null) await cluster.restart(nodeId);
   }, 120_000);
 
   afterAll(() => cluster.stop(), 60_000);

@@ -106,4 +106,9 @@ describe('three brokers', () => {
     await checkOffsetsTopic(stage.connection, logger);
     expect(lines).toEqual([]);
   });
+
+  test('E1: a node that runs is not started over itself', async () => {
+    const running = [1, 2, 3].find((nodeId) => kafka.pid(nodeId) !== undefined)!;
+    await expect(kafka.startNode(running, signal)).rejects.toThrow('is running');
+  });
 });

@@ -103,7 +103,7 @@ export class FaultCluster {
   async restart(nodeId: number): Promise<void> {
     await this.kafka.startNode(nodeId, signal);
     await eventually('every replica is in sync', 60_000, async () => {
-      const found = await this.#connected.metadata(await this.#connected.listTopics());
+      const found = await this.#connected.refreshMetadata(await this.#connected.listTopics());
       const partitions = found.flatMap((topic) => topic.partitions);
       return partitions.length > 0 && partitions.every(({ inSync, replicas }) => inSync.length === replicas.length);
     });
