@@ -1,5 +1,4 @@
 import { isAbort, raceAbort } from '../core/abort.ts';
-import { Backoff } from '../core/backoff.ts';
 import { type Clock } from '../core/clock.ts';
 import { deferred } from '../core/deferred.ts';
 import { HoldfastError } from '../core/errors.ts';
@@ -9,6 +8,7 @@ import { type DialGate } from './dial-gate.ts';
 import { sameTarget } from './dial-target.ts';
 import { type IngestMetrics } from './metrics.ts';
 import { PreparedConnection } from './prepared-connection.ts';
+import { RedialPause } from './redial-pause.ts';
 import {
   type CapabilitiesAnswer,
   type DeviceConnection,
@@ -61,7 +61,7 @@ type Attempt =
 export class Preparation {
   readonly #context: PreparationContext;
   readonly #options: PreparationOptions;
-  readonly #backoff: Backoff;
+  readonly #redial: RedialPause;
   readonly #stopping = new AbortController();
   #dialling: DeviceConnection | null = null;
   #ready: Ready | null = null;
@@ -71,8 +71,7 @@ export class Preparation {
   constructor(context: PreparationContext, options: PreparationOptions) {
     this.#context = context;
     this.#options = options;
-    const { redialMs, redialMsMax } = context.settings;
-    this.#backoff = new Backoff({ initialMs: redialMs, maxMs: redialMsMax, factor: 2, jitter: 0.5 });
+    this.#redial = new RedialPause(context.settings, context.random);
   }
 
   get readyAddress(): string | null {
@@ -125,8 +124,7 @@ export class Preparation {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, metrics, random, settings } = this.#context;
-    const slowMs = (): number => settings.refusedRedialMs * (0.5 + random.next());
+    const { clock, metrics } = this.#context;
     while (!signal.aborted) {
       try {
         const attempt = await this.#attempt(signal);
@@ -136,19 +134,19 @@ export class Preparation {
           this.#options.onChange();
         }
         const slowly = attempt.kind === 'failed' && attempt.slowly;
-        await clock.sleep(slowly ? slowMs() : this.#backoff.nextMs(random), signal);
+        await clock.sleep(this.#redial.nextMs(slowly ? 'slowly' : 'soon'), signal);
       } catch (thrown) {
         if (isAbort(thrown, signal)) continue;
         metrics.prepared.inc({ outcome: 'failed' }); // a bug of ours, most likely: the session will say it
         this.#options.onChange();
-        await clock.sleep(slowMs(), signal).catch(() => undefined); // aborted: the loop looks
+        await clock.sleep(this.#redial.nextMs('slowly'), signal).catch(() => undefined); // aborted: the loop looks
       }
     }
   }
 
   /** Until it is lost. Rejects when it is taken or dropped. */
   async #keep(ready: Ready, signal: AbortSignal): Promise<void> {
-    const { clock, metrics, settings } = this.#context;
+    const { clock, metrics } = this.#context;
     const sinceMs = clock.monotonicMs();
     this.#options.onChange();
     await raceAbort(ready.lost, signal);
@@ -157,7 +155,7 @@ export class Preparation {
     ready.connection.destroy();
     metrics.prepared.inc({ outcome: 'ended' });
     if (this.#settled) this.#stopping.abort(new Error('left to the session'));
-    if (clock.monotonicMs() - sinceMs > settings.redialMsMax) this.#backoff.reset(); // T14
+    this.#redial.ended(clock.monotonicMs() - sinceMs);
     this.#options.onChange();
   }
 

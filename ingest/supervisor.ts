@@ -1,5 +1,4 @@
 import { isAbort } from '../core/abort.ts';
-import { Backoff } from '../core/backoff.ts';
 import { messageOf } from '../core/errors.ts';
 import { type RateLimited } from '../core/logger.ts';
 import { type Random } from '../core/random.ts';
@@ -10,6 +9,7 @@ import { type DialGate } from './dial-gate.ts';
 import { dialTarget } from './dial-target.ts';
 import { type FleetLog } from './fleet-log.ts';
 import { type IngestSettings } from './config.ts';
+import { RedialPause } from './redial-pause.ts';
 import {
   type CloseReason,
   Session,
@@ -83,7 +83,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #status: StatusKeeper;
   #config: DeviceConfig;
-  #backoff: Backoff;
+  readonly #redial: RedialPause;
   #session: Session | null = null;
   /** Sessions of which not everything was acked when the next one began, and the present one. */
   #unacked: Session[] = [];
@@ -100,7 +100,7 @@ export class Supervisor {
     this.#options = options;
     this.#config = options.config;
     this.#lostSinceNs = options.lostSinceNs;
-    this.#backoff = this.#newBackoff();
+    this.#redial = new RedialPause(context.settings, context.random);
     const { device, log, gaps } = options;
     this.#status = new StatusKeeper({ device, log, gaps, instance: context.instance, clock: context.session.clock });
   }
@@ -133,7 +133,7 @@ export class Supervisor {
     const same = config.fingerprint === this.#config.fingerprint;
     this.#config = config;
     if (same || this.#stopReason !== null) return;
-    this.#backoff = this.#newBackoff();
+    this.#redial.reset();
     this.#session?.close('changed');
     this.#turn.abort(new Error('the device record changed'));
   }
@@ -185,11 +185,11 @@ export class Supervisor {
 
   /** A bug of ours, most likely: it costs this device a while, and nobody else anything. */
   async #sayFailed(thrown: unknown, signal: AbortSignal): Promise<void> {
-    const { settings, random, session, fleetLog } = this.#context;
+    const { session, fleetLog } = this.#context;
     const cause = messageOf(thrown);
     const fields = { device: this.#options.device, cause };
     fleetLog.say({ level: 'warn', event: 'device supervision failed', cause: '', fields });
-    const waitMs = settings.refusedRedialMs * (0.5 + random.next());
+    const waitMs = this.#redial.nextMs('slowly');
     try {
       const detail = `internal error: ${cause}`;
       this.#status.change({ state: 'waiting', code: 'UNREACHABLE', detail, retryInMs: waitMs });
@@ -242,7 +242,7 @@ export class Supervisor {
       }
       case 'ended':
       case 'failed': {
-        if (outcome.uptimeMs > settings.redialMsMax) this.#backoff.reset(); // T14
+        this.#redial.ended(outcome.uptimeMs);
         const failure: DeviceFailure | null = outcome.kind === 'failed' ? outcome.failure : null;
         const detail = failure?.detail ?? 'the device ended the stream';
         this.#sayEnded(outcome, detail);
@@ -259,7 +259,7 @@ export class Supervisor {
     const ahead = this.#preparedTarget(config);
     let refusedBy: string | null = null;
     if (ahead !== null) {
-      const outcome = await this.#runSession(config, ahead, signal); // V5
+      const outcome = await this.#runSession(config, ahead.address, signal, ahead); // V5
       if (outcome.kind !== 'failed' || outcome.heard) return outcome;
       if (outcome.failure.code !== 'UNREACHABLE') {
         refusedBy = ahead.address;
@@ -293,11 +293,15 @@ export class Supervisor {
     }
   }
 
-  async #runSession(config: DeviceConfig, where: string | DialTarget, signal: AbortSignal): Promise<SessionOutcome> {
+  /** `ahead`: what was prepared for that address; null: nothing was. */
+  async #runSession(
+    config: DeviceConfig,
+    address: string,
+    signal: AbortSignal,
+    ahead: DialTarget | null = null,
+  ): Promise<SessionOutcome> {
     const { gate, settings, session: context } = this.#context;
     const { device, profiles } = config;
-    const ahead = typeof where === 'string' ? null : where;
-    const address = typeof where === 'string' ? where : where.address;
     if (ahead !== null) await gate.pass(); // V5
     const isReady = ahead !== null && context.transport.isPrepared(ahead); // it may have been lost meanwhile
     const leaveGate = isReady ? () => undefined : await gate.enter(signal);
@@ -353,10 +357,9 @@ export class Supervisor {
     { code, detail, retry }: { readonly code: string; readonly detail: string; readonly retry: 'soon' | 'slowly' },
     signal: AbortSignal,
   ): Promise<void> {
-    const { random, settings, session } = this.#context;
-    const waitMs = retry === 'slowly' ? settings.refusedRedialMs * (0.5 + random.next()) : this.#backoff.nextMs(random);
+    const waitMs = this.#redial.nextMs(retry);
     this.#status.change({ state: 'waiting', code, detail, retryInMs: waitMs });
-    await session.clock.sleep(waitMs, signal);
+    await this.#context.session.clock.sleep(waitMs, signal);
   }
 
   #sayEnded(outcome: SessionOutcome, detail: string): void {
@@ -364,11 +367,6 @@ export class Supervisor {
     const uptimeMs = 'uptimeMs' in outcome ? Math.round(outcome.uptimeMs) : 0;
     const fields = { device: this.#options.device, outcome: outcome.kind, code, detail, uptimeMs };
     this.#context.fleetLog.say({ level: 'warn', event: 'session ended', cause: code, fields });
-  }
-
-  #newBackoff(): Backoff {
-    const { redialMs, redialMsMax } = this.#context.settings;
-    return new Backoff({ initialMs: redialMs, maxMs: redialMsMax, factor: 2, jitter: 0.5 });
   }
 }
 
