@@ -22,6 +22,9 @@ import { type RecordCodec, recordCodec } from './record-codec.ts';
 export const ownershipReasons = ['', 'start', 'crash', 'drain', 'move', 'balance'] as const;
 export type OwnershipReason = Exclude<(typeof ownershipReasons)[number], ''>;
 
+/** Of epochs and plan versions: from 2^63 on they are nobody's, for one would leave no numbers to go above it. */
+export const ownershipNumberMax = (1n << 63n) - 1n;
+
 /** A worker as the coordinator sees it. */
 export interface Member {
   readonly instance: string;

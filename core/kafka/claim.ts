@@ -1,4 +1,4 @@
-import { type SlotOwnership } from '../../schemas/ownership.ts';
+import { ownershipNumberMax, type SlotOwnership } from '../../schemas/ownership.ts';
 
 /**
  * What is kept in the coordinator's register of a slot (metadata of its committed offset): who claimed it last, with which
@@ -28,7 +28,7 @@ export function parseClaim(text: string): Claim | null {
   const match = /^1 (\d{1,20}) (\S+)(?: (\d{1,20}):(\d{1,20}))?$/.exec(text);
   if (match === null) return null;
   const [, epoch = '', memberId = '', appliedEpoch, appliedSeq] = match;
-  if (BigInt(epoch) >= 1n << 63n) return null; // no number of ours
+  if (BigInt(epoch) > ownershipNumberMax) return null;
   const applied =
     appliedEpoch === undefined || appliedSeq === undefined
       ? null

@@ -1,3 +1,4 @@
+import { ownershipNumberMax } from '../../schemas/ownership.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { HoldfastError } from '../errors.ts';
 
@@ -50,7 +51,6 @@ export interface DecodedReport extends HeldReport {
 export const reportBytesMax = 65_536;
 const slotsMax = 1_024;
 const weightMax = 0xffff_ffff;
-const epochMax = (1n << 63n) - 1n;
 /** A varint of 64 bits. */
 const varintBytesMax = 10;
 const drainingFlag = 1;
@@ -171,7 +171,7 @@ function decodeEpochs(
   for (const slot of releasingSlots) if (isHeld.has(slot)) throw invalid(`in which slot ${slot} is held and released`);
   for (const slot of [...heldSlots, ...releasingSlots].sort((a, b) => a - b)) {
     const epoch = lowest + varint();
-    if (epoch > epochMax) throw invalid(`with an epoch of more than 64 bits for slot ${slot}`);
+    if (epoch > ownershipNumberMax) throw invalid(`with an epoch of more than 64 bits for slot ${slot}`);
     (isHeld.has(slot) ? held : releasing).set(slot, epoch);
   }
   return { held, releasing };

@@ -17,7 +17,7 @@ import {
 import { isDenied, KafkaError, kafkaError, toHoldfastError } from './errors.ts';
 import { reportBytesMax } from './held-report.ts';
 import { type LockTimers } from './lock-timers.ts';
-import { offsetsTopic } from './offsets-topic.ts';
+import { offsetsPartitionOf, offsetsTopic } from './offsets-topic.ts';
 
 /**
  * The coordinator of a group in Kafka. Four lanes, each with connections of its own.
@@ -323,13 +323,6 @@ export function twinOf(groupId: string, partitions: number): string {
     const twin = `${groupId}-probe-${n}`;
     if (offsetsPartitionOf(twin, partitions) === wanted) return twin;
   }
-}
-
-/** As `GroupMetadataManager.partitionFor`: Java's String.hashCode, its sign cut off. */
-function offsetsPartitionOf(groupId: string, partitions: number): number {
-  let hash = 0;
-  for (let at = 0; at < groupId.length; at += 1) hash = (Math.imul(hash, 31) + groupId.charCodeAt(at)) | 0;
-  return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % partitions;
 }
 
 /** Whether the answer was that a rebalance goes on; rejects as the request does otherwise. */

@@ -1,4 +1,4 @@
-import { type Plan, planCodec } from '../../schemas/ownership.ts';
+import { ownershipNumberMax, type Plan, planCodec } from '../../schemas/ownership.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { type Joined, type SyncOrder } from './coordinator.ts';
@@ -41,7 +41,6 @@ export interface LeaderPlan {
 }
 
 /** A version above this is no plan's; counting on from it would leave no numbers to count with. */
-const versionMax = (1n << 63n) - 1n;
 
 /**
  * The leader's SyncGroup: the plan of this generation. Throws `PLAN_INVALID` when the group works with another number of
@@ -57,9 +56,11 @@ export function leaderPlan(joined: Joined, knowledge: LeaderKnowledge): LeaderPl
     if (report.slots !== slots) refused.push({ memberId, error: wrongSlots(slots, report.slots), evict: false });
   }
   const previous = [adopted, written]
-    .filter((plan) => plan !== null && plan.version <= versionMax)
+    .filter((plan) => plan !== null && plan.version <= ownershipNumberMax)
     .reduce((best, plan) => ((plan?.version ?? -1n) > (best?.version ?? -1n) ? plan : best), null);
-  const reported = reports.map(({ report }) => report.adoptedVersion).filter((version) => version <= versionMax);
+  const reported = reports
+    .map(({ report }) => report.adoptedVersion)
+    .filter((version) => version <= ownershipNumberMax);
   const { plan, leftovers } = computePlan(
     reports,
     {
@@ -97,7 +98,7 @@ export function checkPlan(plan: Plan, slots: number, memberId: string): void {
   const leader = plan.members[plan.leader - 1]?.instance ?? 'unknown';
   const wrong = (what: string): HoldfastError =>
     invalidPlan(`the group's plan is contradictory (${what}): stop or update its leader, instance ${leader}`);
-  if (plan.version > versionMax) throw wrong(`version ${plan.version}`);
+  if (plan.version > ownershipNumberMax) throw wrong(`version ${plan.version}`);
   if (plan.leader > count) throw wrong(`leader ${plan.leader} of ${count} members`);
   for (const [slot, { owner, standby, prev }] of plan.slots.entries()) {
     const highest = Math.max(owner, standby, prev);

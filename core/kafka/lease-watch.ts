@@ -1,5 +1,5 @@
 import { type Clock, type Timer } from '../clock.ts';
-import { judgeTick, leaseUntilMs, publishUntilMs, type Lease } from './lease.ts';
+import { driftMsMax, judgeTick, leaseUntilMs, publishUntilMs, type Lease } from './lease.ts';
 import { type LockTimers } from './lock-timers.ts';
 
 /**
@@ -36,8 +36,7 @@ export class LeaseWatch {
     const { clock, timers } = this.#options;
     const nowMs = clock.monotonicMs();
     if (nowMs >= this.#publishUntilMs) return false;
-    const driftMs = this.#driftMs + clock.nowMs() - this.#last.wallMs - (nowMs - this.#last.monotonicMs);
-    return Math.abs(driftMs) <= timers.guardMs / 2;
+    return Math.abs(this.#driftMsAt(nowMs, clock.nowMs())) <= driftMsMax(timers);
   }
 
   /** Ticks are counted from now. */
@@ -69,17 +68,17 @@ export class LeaseWatch {
   /** Once a heartbeat period: was this tick late, or did the two clocks drift apart? */
   tick(): void {
     const { timers, clock, lease: current, onEnd, onStall } = this.#options;
-    const last = this.#last;
     const [nowMs, wallMs] = [clock.monotonicMs(), clock.nowMs()];
+    const driftMs = this.#driftMsAt(nowMs, wallMs);
+    const lateMs = nowMs - this.#last.monotonicMs - timers.heartbeatMs;
     this.#last = { monotonicMs: nowMs, wallMs };
     const lease = current();
     if (lease === null || !Number.isFinite(leaseUntilMs(lease, timers))) return;
-    const driftMs = this.#driftMs + wallMs - last.wallMs - (nowMs - last.monotonicMs);
-    const verdict = judgeTick({ lateMs: nowMs - last.monotonicMs - timers.heartbeatMs, driftMs }, timers);
+    const verdict = judgeTick({ lateMs, driftMs }, timers);
     // Short pauses add up; what a clock that is slewed gains in a period does not.
     const slewMs = timers.heartbeatMs * slewMax;
     this.#driftMs =
-      Math.abs(driftMs) > timers.guardMs / 2 ? 0 : Math.sign(driftMs) * Math.max(0, Math.abs(driftMs) - slewMs);
+      Math.abs(driftMs) > driftMsMax(timers) ? 0 : Math.sign(driftMs) * Math.max(0, Math.abs(driftMs) - slewMs);
     if (nowMs < leaseUntilMs(lease, timers) && verdict.kind === 'stalled') onStall(nowMs, verdict.lostMs);
     const left = current();
     if (left !== null && nowMs >= leaseUntilMs(left, timers)) onEnd();
@@ -89,6 +88,11 @@ export class LeaseWatch {
     this.#end?.cancel();
     this.#end = undefined;
     this.#publishUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** All that has come together, up to these readings of the two clocks. */
+  #driftMsAt(monotonicMs: number, wallMs: number): number {
+    return this.#driftMs + wallMs - this.#last.wallMs - (monotonicMs - this.#last.monotonicMs);
   }
 
   #onTimer(): void {

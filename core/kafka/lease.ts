@@ -91,6 +91,11 @@ export interface TickObservation {
   readonly driftMs: number;
 }
 
+/** A difference of the two clocks that is no pause yet: half the guard. */
+export function driftMsMax({ guardMs }: LockTimers): number {
+  return guardMs / 2;
+}
+
 /**
  * `stalled`: be mute until a heartbeat says otherwise. The wall clock may just have been set; then the lease is shorter
  * than it could be until the next proofs, a heartbeat period later.
@@ -99,7 +104,7 @@ export function judgeTick(
   { lateMs, driftMs }: TickObservation,
   timers: LockTimers,
 ): { readonly kind: 'fine' } | { readonly kind: 'stalled'; readonly lostMs: number } {
-  const driftMax = timers.guardMs / 2;
+  const driftMax = driftMsMax(timers);
   if (Math.abs(driftMs) <= driftMax && lateMs <= driftMax) return { kind: 'fine' };
   return { kind: 'stalled', lostMs: Math.max(0, driftMs) };
 }

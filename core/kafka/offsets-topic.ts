@@ -9,6 +9,13 @@ import { type KafkaConnection } from './connection.ts';
  */
 export const offsetsTopic = '__consumer_offsets';
 
+/** Where a group lies in it, as `GroupMetadataManager.partitionFor` says: Java's String.hashCode, its sign cut off. */
+export function offsetsPartitionOf(groupId: string, partitions: number): number {
+  let hash = 0;
+  for (let at = 0; at < groupId.length; at += 1) hash = (Math.imul(hash, 31) + groupId.charCodeAt(at)) | 0;
+  return (hash === -2_147_483_648 ? 0 : Math.abs(hash)) % partitions;
+}
+
 export type OffsetsVerdict =
   | { readonly kind: 'fine' }
   | { readonly kind: 'weak'; readonly minInsyncReplicas: number; readonly remedy: string }

@@ -1,4 +1,4 @@
-import { type Placement, type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
+import { ownershipNumberMax, type Placement, type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { type Slot } from '../../schemas/slot.ts';
 
 /**
@@ -18,8 +18,6 @@ export type Applied =
   | 'same'
   /** Below what we know: the better record has to be written again (OV2). */
   | 'lower';
-
-const numberMax = (1n << 63n) - 1n;
 
 export class OwnershipView {
   readonly #slots = new Map<Slot, SlotOwnership>();
@@ -61,7 +59,7 @@ export class OwnershipView {
   }
 
   applySlot(record: SlotOwnership): Applied {
-    if (record.epoch > numberMax) return 'same'; // OV4
+    if (record.epoch > ownershipNumberMax) return 'same'; // OV4
     const known = this.#slots.get(record.slot);
     const order = known === undefined ? 1 : compareOwnership(record, known);
     if (order > 0) this.#slots.set(record.slot, record); // OV1
@@ -69,7 +67,7 @@ export class OwnershipView {
   }
 
   applyPlan(plan: Plan): Applied {
-    if (plan.version > numberMax) return 'same'; // OV4
+    if (plan.version > ownershipNumberMax) return 'same'; // OV4
     if (this.#plan !== null && plan.version < this.#plan.version) return 'lower';
     const same = this.#plan?.version === plan.version && this.#plan.generation === plan.generation;
     this.#plan = plan;

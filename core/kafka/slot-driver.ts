@@ -40,7 +40,7 @@ export class SlotDriver<W extends SlotWriter> {
   readonly #states: SlotState[];
   readonly #runs = new Map<Slot, SlotRun<W>>();
   readonly #sinceMs: number[];
-  readonly #unableUntilMs = new Map<Slot, number>();
+  readonly #givenBackAtMs = new Map<Slot, number>();
   readonly #begin: SlotBegin<W>;
   readonly #end: SlotEnd<W>;
   readonly #summary: SlotSummary;
@@ -71,8 +71,9 @@ export class SlotDriver<W extends SlotWriter> {
 
   unable(): ReadonlySet<Slot> {
     const nowMs = this.#options.clock.monotonicMs();
-    for (const [slot, untilMs] of this.#unableUntilMs) if (untilMs <= nowMs) this.#unableUntilMs.delete(slot);
-    return new Set(this.#unableUntilMs.keys());
+    for (const [slot, sinceMs] of this.#givenBackAtMs)
+      if (nowMs - sinceMs >= unableMs) this.#givenBackAtMs.delete(slot);
+    return new Set(this.#givenBackAtMs.keys());
   }
 
   /** Slots whose sessions are open. */
@@ -219,8 +220,8 @@ export class SlotDriver<W extends SlotWriter> {
 
   /** It has just been given back, and nobody else took it: another attempt at once would end alike (SD2). */
   #rests(slot: Slot): boolean {
-    const untilMs = this.#unableUntilMs.get(slot);
-    return untilMs !== undefined && this.#options.clock.monotonicMs() < untilMs - unableMs + stuckMs;
+    const sinceMs = this.#givenBackAtMs.get(slot);
+    return sinceMs !== undefined && this.#options.clock.monotonicMs() - sinceMs < stuckMs;
   }
 
   #planEvent(plan: Plan, slot: Slot): SlotEvent {
@@ -252,7 +253,7 @@ export class SlotDriver<W extends SlotWriter> {
     const before = this.#states[slot] ?? none;
     const { state, effects } = stepSlot(before, event);
     this.#states[slot] = state;
-    if (event.kind === 'stuck') this.#unableUntilMs.set(slot, this.#options.clock.monotonicMs() + unableMs); // SD2
+    if (event.kind === 'stuck') this.#givenBackAtMs.set(slot, this.#options.clock.monotonicMs()); // SD2
     if (state.kind !== before.kind) {
       this.#sinceMs[slot] = this.#options.clock.monotonicMs();
       this.#summary.changed(before.kind, state.kind);

@@ -5,6 +5,7 @@ import { EmbeddedKafka, forgetKafka } from '../../cli/embedded-kafka.ts';
 import { systemClock } from '../../core/clock.ts';
 import { KafkaConnection } from '../../core/kafka/connection.ts';
 import { type LockTimers } from '../../core/kafka/lock-timers.ts';
+import { offsetsPartitionOf } from '../../core/kafka/offsets-topic.ts';
 import { groupOf } from '../../schemas/topics.ts';
 import { eventually } from './eventually.ts';
 import { BetweenBrokers } from './fault-between.ts';
@@ -128,7 +129,4 @@ export class FaultCluster {
   }
 }
 
-/** As Kafka does it: Java's String.hashCode, its sign cut off. */
-function partitionOf(groupId: string): number {
-  return Math.abs(Buffer.from(groupId).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 0)) % offsetsPartitions;
-}
+const partitionOf = (groupId: string): number => offsetsPartitionOf(groupId, offsetsPartitions);
