@@ -8,6 +8,7 @@ import { allSettings } from '../cli/services.ts';
 import { environmentName } from '../core/config.ts';
 import { errorCodes } from '../core/errors.ts';
 import { topicCatalogue } from '../schemas/topics.ts';
+import { faults } from './simulation/faults.ts';
 import { mutations } from './simulation/mutations.ts';
 import { allMetrics } from './support/all-metrics.ts';
 import { repositoryRoot } from './support/repository-root.ts';
@@ -173,8 +174,7 @@ describe('docs/testing.md', () => {
     const [, part = ''] = read('docs/testing.md').split(/^In the simulation/m);
     const rows = part.slice(0, part.indexOf('On real brokers'));
     const named = [...rows.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name);
-    const faults = [...read('test/simulation/faults.ts').matchAll(/(?:^ {4}name: |^ {2}cut\()'([a-z-]+)'/gm)];
-    expect(named.sort()).toEqual(faults.map(([, name]) => name).sort());
+    expect(named.sort()).toEqual(faults.map(({ name }) => name).sort());
   });
 });
 

@@ -78,7 +78,8 @@ const inFlightMax = 5;
 const outOfOrder = 45;
 const duplicate = 46;
 const unknownProducer = 59;
-const fencedCodes: readonly number[] = [47, 90]; // INVALID_PRODUCER_EPOCH, PRODUCER_FENCED
+/** INVALID_PRODUCER_EPOCH and PRODUCER_FENCED: the broker knows a newer owner. */
+export const fencedCodes: readonly number[] = [47, 90];
 /**
  * The batch itself is refused: MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD. Not
  * INVALID_TIMESTAMP: that is our clock, and would be every record's fate, gap markers included.

@@ -15,7 +15,7 @@ import { holdingsOf, overlapsOf } from '../support/fault-holdings.ts';
 import { FaultStage } from '../support/fault-stage.ts';
 import { describeGroup, ForeignMember, type ForeignMemberOptions } from '../support/foreign-member.ts';
 import { hasTestKafka } from '../support/kafka.ts';
-import { LockMember, type HostEvent } from '../support/lock-member.ts';
+import { LockMember, named } from '../support/lock-member.ts';
 import { watchSilence } from '../support/longest-silence.ts';
 import { memberReport } from '../support/plan-group.ts';
 
@@ -53,8 +53,6 @@ const reporting = (stage: FaultStage, report: Buffer): ForeignMemberOptions['pro
 
 const found = ({ lines }: CollectedLog, msg: string): Readonly<Record<string, unknown>>[] =>
   lines.filter((line) => line['msg'] === msg);
-const named = (events: readonly HostEvent[], name: HostEvent['event']): HostEvent[] =>
-  events.filter(({ event }) => event === name);
 const suite = hasTestKafka ? describe : describe.skip;
 
 suite('LP1, LS2: a group of two, and others who come into it', () => {

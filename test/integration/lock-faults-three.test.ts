@@ -7,7 +7,7 @@ import { FaultCluster } from '../support/fault-cluster.ts';
 import { sayFigures, spanOf } from '../support/fault-figures.ts';
 import { rollingRestart } from '../support/fault-rolling.ts';
 import { supersedeCoordinator } from '../support/fault-superseded.ts';
-import { type HostEvent } from '../support/lock-member.ts';
+import { named } from '../support/lock-member.ts';
 
 const slots = 2;
 /** A dead broker is noticed within 2 s instead of 9 s; S outlives that and the election. */
@@ -15,9 +15,6 @@ const properties = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.inte
 const timers: LockTimers = { sessionTimeoutMs: 8_000, rebalanceTimeoutMs: 24_000, heartbeatMs: 500, guardMs: 500 };
 const { sessionTimeoutMs, heartbeatMs, guardMs } = timers;
 const lateMsMax = 250;
-
-const named = (events: readonly HostEvent[], name: HostEvent['event']): HostEvent[] =>
-  events.filter(({ event }) => event === name);
 
 describe('faults of coordinators', () => {
   let cluster: FaultCluster;

@@ -17,7 +17,7 @@ import { FaultStage } from '../support/fault-stage.ts';
 import { FaultWishes } from '../support/fault-wishes.ts';
 import { hasTestKafka } from '../support/kafka.ts';
 import { type Link } from '../support/link.ts';
-import { fastTimers, kafkaFor, type HostEvent } from '../support/lock-member.ts';
+import { fastTimers, kafkaFor, named, type HostEvent } from '../support/lock-member.ts';
 
 const slots = 4;
 const { sessionTimeoutMs, heartbeatMs, guardMs } = fastTimers;
@@ -38,8 +38,6 @@ async function open(): Promise<FaultStage> {
   return stage;
 }
 
-const named = (events: readonly HostEvent[], name: HostEvent['event']): HostEvent[] =>
-  events.filter(({ event }) => event === name);
 const suite = hasTestKafka ? describe : describe.skip;
 
 suite('faults of workers', () => {

@@ -50,6 +50,17 @@ const cut = (
   },
 });
 
+/** A part of Kafka answers nobody for a while. */
+const away = (name: string, set: (world: World, untilMs: number) => void): Fault => ({
+  name,
+  weight: 1,
+  begin(world, random) {
+    const lastsMs = between(random, 100, 5_000);
+    set(world, world.time.nowMs + lastsMs);
+    return lastsMs;
+  },
+});
+
 export const faults: readonly Fault[] = [
   {
     name: 'kill',
@@ -235,24 +246,8 @@ export const faults: readonly Fault[] = [
       return 0;
     },
   },
-  {
-    name: 'transactions-away',
-    weight: 1,
-    begin(world, random) {
-      const lastsMs = between(random, 100, 5_000);
-      world.partitions.transactionsAwayUntilMs = world.time.nowMs + lastsMs;
-      return lastsMs;
-    },
-  },
-  {
-    name: 'ownership-away',
-    weight: 1,
-    begin(world, random) {
-      const lastsMs = between(random, 100, 5_000);
-      world.topic.awayUntilMs = world.time.nowMs + lastsMs;
-      return lastsMs;
-    },
-  },
+  away('transactions-away', ({ partitions }, untilMs) => (partitions.transactionsAwayUntilMs = untilMs)),
+  away('ownership-away', ({ topic }, untilMs) => (topic.awayUntilMs = untilMs)),
   {
     name: 'compaction',
     weight: 1,

@@ -1,7 +1,5 @@
+import { fencedCodes } from '../../core/kafka/fenced-partition.ts';
 import { ProduceDispatcher, type ProduceBatch, type ProduceSource } from '../../core/kafka/produce-dispatcher.ts';
-
-/** INVALID_PRODUCER_EPOCH and PRODUCER_FENCED: the broker knows a newer owner. */
-const fencedCodes: readonly number[] = [47, 90];
 
 /** A dispatcher that counts what the broker answered, batch by batch. */
 export class WitnessDispatcher extends ProduceDispatcher {

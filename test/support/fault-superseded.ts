@@ -2,7 +2,7 @@ import { systemClock } from '../../core/clock.ts';
 import { silentLogger, type Logger } from '../../core/logger.ts';
 import { eventually } from './eventually.ts';
 import { type ClusterStage, type FaultCluster } from './fault-cluster.ts';
-import { type HostEvent, type LockMember } from './lock-member.ts';
+import { named, type HostEvent } from './lock-member.ts';
 
 export interface SupersededFigures {
   /** From the cut until the worker behind it let go. */
@@ -17,9 +17,6 @@ export interface SupersededFigures {
   /** The worker behind the cut said that the probe was not answered. */
   readonly probeWarned: boolean;
 }
-
-const named = ({ events }: LockMember, name: HostEvent['event']): HostEvent[] =>
-  events.filter(({ event }) => event === name);
 
 /**
  * The coordinator's broker is cut off from the others and not from one of two workers, whose heartbeats it goes on
@@ -48,14 +45,14 @@ export async function supersedeCoordinator(
   }
   const dropped = await eventually('the worker drops', 2 * stage.timers.sessionTimeoutMs, async () => {
     await bystander(); // as if nothing had happened: a lease by heartbeats alone would go on
-    return named(b, 'drop')[0];
+    return named(b.events, 'drop')[0];
   });
   await bystander();
   await stage.held([a, stage.slots], [b, 0]);
   const firstOf = (name: HostEvent['event']): HostEvent | undefined =>
-    named(a, name).find(({ slot, atMs }) => slot === moved && atMs >= cutAtMs);
+    named(a.events, name).find(({ slot, atMs }) => slot === moved && atMs >= cutAtMs);
   const taken = firstOf('begin');
-  const droppedBeyond = named(a, 'drop').length;
+  const droppedBeyond = named(a.events, 'drop').length;
   cluster.between.heal();
   for (const link of [...behind.links, ...beyond.links]) link.blackHole = false;
   await stage.held([a, 1], [b, 1]);

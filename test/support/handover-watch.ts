@@ -1,9 +1,8 @@
 import { systemClock } from '../../core/clock.ts';
-import { type LogBatch, LogReader } from '../../core/kafka/log-reader.ts';
-import { silentLogger } from '../../core/logger.ts';
+import { type LogBatch } from '../../core/kafka/log-reader.ts';
 import { type RecordKind, decodeHeader } from '../../schemas/position.ts';
 import { type TestKafka } from './kafka.ts';
-import { kafkaFor } from './lock-member.ts';
+import { TelemetryFollower } from './telemetry-follower.ts';
 
 /**
  * Follows `telemetry` and notes when slots change hands: the `owner` marker of each epoch, each device's `closed`, and its
@@ -19,51 +18,14 @@ export interface Seen {
   readonly readAtMs: number;
 }
 
-export class HandoverWatch {
+export class HandoverWatch extends TelemetryFollower {
   /** Markers `owner` and `closed`, and the first data record of each device and epoch. */
   readonly seen: Seen[] = [];
-  /** Records of an epoch below one that was seen before in their slot. */
-  lowerEpochs = 0;
-  /** Breaks in 1, 2, 3 … of an epoch. */
-  seqHoles = 0;
   records = 0;
-  readonly #slots: number;
-  readonly #topic: string;
-  readonly #reader: LogReader;
-  readonly #last = new Map<number, { epoch: bigint; seq: bigint }>();
   readonly #heard = new Map<string, bigint>();
 
   constructor(kafka: TestKafka, slots: number) {
-    this.#slots = slots;
-    this.#topic = `${kafka.prefix}telemetry`;
-    this.#reader = new LogReader({
-      kafka: kafkaFor(kafka.brokers, 'handover'),
-      name: 'handover',
-      clock: systemClock,
-      logger: silentLogger,
-      maxWaitMs: 100,
-      onBatch: (batch) => this.#apply(batch),
-    });
-  }
-
-  async start(): Promise<void> {
-    for (let slot = 0; slot < this.#slots; slot += 1) this.#reader.assign(this.#topic, slot, 'earliest');
-    await this.#reader.start(new AbortController().signal);
-  }
-
-  stop(): Promise<void> {
-    return this.#reader.stop();
-  }
-
-  /** Resolves when everything that is in the log now has been read. */
-  async readToEnd(): Promise<void> {
-    const { signal } = new AbortController();
-    for (let slot = 0; slot < this.#slots; slot += 1) await this.#reader.readToEnd(this.#topic, slot, signal);
-  }
-
-  /** Epoch and owner of each slot as the log has it. */
-  epochs(): ReadonlyMap<number, bigint> {
-    return new Map([...this.#last].map(([slot, { epoch }]) => [slot, epoch]));
+    super(kafka, slots, 'handover', { maxWaitMs: 100 });
   }
 
   /** The first record of that kind in a slot with an epoch above `epoch`. */
@@ -103,19 +65,13 @@ export class HandoverWatch {
     return [...closed.keys()];
   }
 
-  #apply({ partition: slot, records }: LogBatch): void {
+  protected override apply({ partition: slot, records }: LogBatch): void {
     const readAtMs = systemClock.nowMs();
     for (const { header: bytes, key: keyBytes } of records) {
       if (bytes === null || keyBytes === null) continue;
       const header = decodeHeader(bytes);
       this.records += 1;
-      const last = this.#last.get(slot);
-      if (last !== undefined && header.epoch < last.epoch) {
-        this.lowerEpochs += 1;
-        continue;
-      }
-      if (header.seq !== (last?.epoch === header.epoch ? last.seq + 1n : 1n)) this.seqHoles += 1;
-      this.#last.set(slot, { epoch: header.epoch, seq: header.seq });
+      if (!this.isCurrent(slot, header)) continue;
       const key = keyBytes.toString();
       if (header.kind === 'data' && this.#heard.get(key) === header.epoch) continue;
       if (header.kind === 'data') this.#heard.set(key, header.epoch);

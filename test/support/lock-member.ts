@@ -53,6 +53,10 @@ export interface HostEvent {
   readonly takeover?: { readonly fromEpoch: string; readonly fromSeq: string; readonly reason: string };
 }
 
+export function named(events: readonly HostEvent[], name: HostEvent['event']): HostEvent[] {
+  return events.filter(({ event }) => event === name);
+}
+
 export const fastTimers: LockTimers = {
   sessionTimeoutMs: 3_000,
   rebalanceTimeoutMs: 12_000,
