@@ -53,6 +53,7 @@ export class PartProcess {
   start(): void {
     const { command, args, env, logFile } = this.command;
     const log = createWriteStream(logFile, { flags: 'a' });
+    log.on('error', () => undefined); // a full disk must not end the others
     const startedAtMs = this.#options.clock.monotonicMs();
     // A process group of its own: Ctrl-C reaches `holdfast dev`, which stops its parts in order.
     const child = spawn(command, args, { env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -63,11 +64,11 @@ export class PartProcess {
       const onEnd = (why: string): void => {
         if (ended) return;
         ended = true;
-        log.end();
         resolve();
         this.#onEnded(why, this.#options.clock.monotonicMs() - startedAtMs);
       };
       child.once('error', (thrown) => onEnd(thrown.message));
+      child.once('close', () => log.end()); // output may come after the exit
       child.once('exit', (code, signal) => onEnd(signal === null ? `exit code ${code ?? '?'}` : signal));
     });
     if (child.pid !== undefined) this.#options.onStarted(child.pid);

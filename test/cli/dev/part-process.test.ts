@@ -60,3 +60,33 @@ test('a command that does not exist is an end like any other', async () => {
   await part.stop();
   expect(ends[0]).toContain('ENOENT');
 });
+
+test('what a part says after its end is kept as well: another process may still hold its output', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-part-'));
+  const lines: string[] = [];
+  const ends: string[] = [];
+  const part = new PartProcess(
+    {
+      part: 'x',
+      instanceId: 'x',
+      command: '/bin/sh',
+      args: ['-c', '(sleep 0.3; echo late) & exit 3'],
+      env: process.env,
+      logFile: join(dir, 'log'),
+    },
+    {
+      clock: systemClock,
+      random: { next: () => 0.5 },
+      onLine: (line) => lines.push(line),
+      onStarted: () => undefined,
+      onEnded: (why) => ends.push(why),
+    },
+  );
+  part.start();
+  await eventually('its end', 5_000, () => ends.length === 1);
+  expect([ends, lines]).toEqual([['exit code 3'], []]);
+  await part.stop();
+  await eventually('the late line', 5_000, () => lines.length === 1);
+  await eventually('the line in the log', 5_000, async () => (await readFile(join(dir, 'log'), 'utf8')) === 'late\n');
+  await rm(dir, { recursive: true });
+}, 20_000);
