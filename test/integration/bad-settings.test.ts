@@ -144,7 +144,7 @@ describe('bad settings', () => {
   });
 
   const owners = async (): Promise<(string | null)[]> => {
-    const data = (await stack.api().call('GET', '/api/v1/ownership')) as { slots: { owner: string | null }[] };
+    const data = await stack.ownership();
     return data.slots.map(({ owner }) => owner);
   };
 

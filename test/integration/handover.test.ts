@@ -24,13 +24,6 @@ const settings = {
   rebalanceTimeoutMs: '60000',
 };
 
-interface OwnedSlot {
-  readonly slot: number;
-  readonly owner: string | null;
-  readonly state: string;
-  readonly standby: string | null;
-}
-
 const say = (line: string): void => void process.stdout.write(`handover: ${line}\n`);
 
 /** CPU seconds that a process has used so far, of Linux; 0 elsewhere. */
@@ -48,19 +41,16 @@ describe('a change of holder', () => {
   const stack = new Stack({ kafka, devices, rate: 2, updates: 20, ingest: 3, queryApi: 1, slots, settings });
   const watch = new HandoverWatch(kafka, slots);
 
-  const map = async (): Promise<{ readonly plan: { readonly version: string } | null; readonly slots: OwnedSlot[] }> =>
-    (await stack.api().call('GET', '/api/v1/ownership')) as never;
   const slotsOf = async (instance: string): Promise<number[]> =>
-    (await map()).slots.filter(({ owner, state }) => owner === instance && state === 'held').map(({ slot }) => slot);
+    (await stack.ownership()).slots
+      .filter(({ owner, state }) => owner === instance && state === 'held')
+      .map(({ slot }) => slot);
   /** Everybody holds a share, every slot has a standby, every device is synced, and no plan was made for a while. */
   const calm = async (): Promise<void> => {
-    let planned = { version: '', sinceMs: 0 };
-    await eventually('slots are shared out again', 90_000, async () => {
-      const { plan, slots: found } = await map();
-      if (plan?.version !== planned.version) planned = { version: plan?.version ?? '', sinceMs: systemClock.nowMs() };
+    // Shares are by load.
+    await stack.planRests(4_000, (found) => {
       const counts = ingests.map((name) => found.filter(({ owner }) => owner === name).length);
-      const isShared = found.every(({ state, standby }) => state === 'held' && standby !== null);
-      return isShared && Math.min(...counts) > 0 && systemClock.nowMs() - planned.sinceMs > 4_000; // shares are by load
+      return found.every(({ state, standby }) => state === 'held' && standby !== null) && Math.min(...counts) > 0;
     });
     await stack.synced(devices);
   };

@@ -25,6 +25,19 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+export interface OwnedSlot {
+  readonly slot: number;
+  readonly owner: string | null;
+  readonly state: string;
+  readonly standby: string | null;
+}
+
+/** What `GET /api/v1/ownership` answers. */
+export interface OwnershipMap {
+  readonly plan: { readonly version: string } | null;
+  readonly slots: readonly OwnedSlot[];
+}
+
 export class Stack {
   readonly options: StackOptions;
   readonly processes = new Map<string, HoldfastProcess>();
@@ -130,6 +143,24 @@ export class Stack {
     await eventually(`${devices} devices synced`, withinMs, async () => {
       const cluster = (await this.api().call('GET', '/api/v1/cluster')) as { devices: { synced: number } };
       return cluster.devices.synced === devices;
+    });
+  }
+
+  async ownership(): Promise<OwnershipMap> {
+    return (await this.api().call('GET', '/api/v1/ownership')) as OwnershipMap;
+  }
+
+  /** No plan was made for `quietMs`, and slots are as they should be: held by somebody, where nothing else is said. */
+  async planRests(
+    quietMs: number,
+    asWanted = (slots: readonly OwnedSlot[]): boolean => slots.every(({ state }) => state === 'held'),
+  ): Promise<void> {
+    let planned = { version: '', sinceMs: 0 };
+    await eventually(`no new plan for ${quietMs} ms`, 90_000, async () => {
+      const { plan, slots } = await this.ownership();
+      const nowMs = performance.now();
+      if (plan?.version !== planned.version) planned = { version: plan?.version ?? '', sinceMs: nowMs };
+      return asWanted(slots) && nowMs - planned.sinceMs > quietMs;
     });
   }
 
