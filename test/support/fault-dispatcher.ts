@@ -1,10 +1,11 @@
+import { systemClock } from '../../core/clock.ts';
 import { fencedCodes } from '../../core/kafka/fenced-partition.ts';
 import { ProduceDispatcher, type ProduceBatch, type ProduceSource } from '../../core/kafka/produce-dispatcher.ts';
 
 /** A dispatcher that counts what the broker answered, batch by batch. */
 export class WitnessDispatcher extends ProduceDispatcher {
-  /** Batches that were refused because of a newer owner. */
-  refusedBatches = 0;
+  /** Of each batch that was refused because of a newer owner: when it was put into its request, by the wall clock. */
+  readonly refusedTakenAtMs: number[] = [];
   readonly #watched = new WeakMap<ProduceSource, ProduceSource>();
 
   override ready(source: ProduceSource, delayMs?: number): void {
@@ -36,11 +37,12 @@ export class WitnessDispatcher extends ProduceDispatcher {
   }
 
   #counted(batch: ProduceBatch): ProduceBatch {
+    const takenAtMs = systemClock.nowMs();
     return {
       bytes: batch.bytes,
       lost: (error) => batch.lost(error),
       answered: (answer) => {
-        if (fencedCodes.includes(answer.code)) this.refusedBatches += 1;
+        if (fencedCodes.includes(answer.code)) this.refusedTakenAtMs.push(takenAtMs);
         batch.answered(answer);
       },
     };

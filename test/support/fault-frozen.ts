@@ -13,7 +13,10 @@ export interface FrozenFigures {
   readonly droppedAfterMs: readonly number[];
   /** Its epochs of before to which it appended after the thaw. */
   readonly appendedLate: number;
-  /** Batches that the broker refused it. */
+  /**
+   * Batches that it put into a request after the thaw, and that the broker refused. One that was on its way to the
+   * socket when the process was stopped is not of these: its lease stood when it was looked at.
+   */
   readonly refusedBatches: number;
   /** Records of it in the log behind its successor's first. */
   readonly acceptedLate: number;
@@ -50,7 +53,7 @@ export async function freezeOwner(
     owner.events.filter(({ event, atMs }) => event === 'drop' && atMs >= thawedAtMs).map(({ atMs }) => atMs);
   await eventually('it drops', 5_000, () => drops().length === moved.length);
   await stage.held([other, share], [owner, share]); // it has joined again
-  const { epochs, refusedBatches } = await owner.stats();
+  const { epochs, refusedTakenAtMs } = await owner.stats();
   const late = epochs.filter(({ epoch, appendedAtMs }) => former.includes(epoch) && appendedAtMs >= thawedAtMs);
   const lost = owner.logLines.find(({ msg, time }) => msg === 'membership lost' && Date.parse(time) >= thawedAtMs);
   return {
@@ -59,7 +62,7 @@ export async function freezeOwner(
     frozenMs: thawedAtMs - frozenAtMs,
     droppedAfterMs: drops().map((atMs) => atMs - thawedAtMs),
     appendedLate: late.length,
-    refusedBatches,
+    refusedBatches: refusedTakenAtMs.filter((takenAtMs) => takenAtMs >= thawedAtMs).length,
     acceptedLate: await recordsBehindSuccessor(stage, former),
     lost,
     loggedAfterMs: Date.parse(lost?.time ?? '') - thawedAtMs,

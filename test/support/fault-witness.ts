@@ -19,8 +19,8 @@ export interface WitnessStats {
   readonly event: 'stats';
   readonly instanceId: string;
   readonly epochs: readonly EpochWitness[];
-  /** Batches that the broker refused because of a newer owner. */
-  readonly refusedBatches: number;
+  /** Of each batch that the broker refused because of a newer owner: when it was put into its request, by the wall clock. */
+  readonly refusedTakenAtMs: readonly number[];
   readonly retriedBatches: number;
   readonly reinits: number;
   readonly fenced: number;

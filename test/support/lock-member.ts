@@ -154,13 +154,13 @@ export class LockMember {
 
   stats(): WitnessStats {
     const { retriedBatches, reinits, fenced } = this.#dispatcher.counters;
-    const { refusedBatches } = this.#dispatcher;
+    const { refusedTakenAtMs } = this.#dispatcher;
     const { epochs } = this.#witness;
     return {
       event: 'stats',
       instanceId: this.instanceId,
       epochs,
-      refusedBatches,
+      refusedTakenAtMs,
       retriedBatches,
       reinits,
       fenced,
