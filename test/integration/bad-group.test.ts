@@ -15,7 +15,7 @@ import { holdingsOf, overlapsOf } from '../support/fault-holdings.ts';
 import { FaultStage } from '../support/fault-stage.ts';
 import { describeGroup, ForeignMember, type ForeignMemberOptions } from '../support/foreign-member.ts';
 import { hasTestKafka } from '../support/kafka.ts';
-import { LockMember, named } from '../support/lock-member.ts';
+import { type HostEvent, LockMember, named } from '../support/lock-member.ts';
 import { watchSilence } from '../support/longest-silence.ts';
 import { memberReport } from '../support/plan-group.ts';
 
@@ -280,6 +280,7 @@ suite('members of ours that do not agree', () => {
     const allHeld = (): Promise<boolean> =>
       eventually('all slots are held', 10_000, () => new Set([...a.member.held(), ...b.held]).size === slots);
 
+    const silence = watchSilence([a], a.member.held());
     const before = b.events.length;
     b.signal('SIGWINCH'); // a day behind: nothing is over
     const behindAtMs = systemClock.nowMs() - dayMs;
@@ -290,6 +291,7 @@ suite('members of ours that do not agree', () => {
       const last = epochs.findLast((epoch) => epoch.slot === slot);
       expect(Math.abs((last?.ackedAtMs ?? 0) - behindAtMs - 1_000)).toBeLessThan(silenceMsMax); // it publishes on
     }
+    expect(silence.end()).toBeLessThan(silenceMsMax);
     b.signal('SIGHUP'); // ahead by a day, which is as it was
     await eventually('it lets go', 3_000, () => named(b.events.slice(before), 'drop').length >= slots / 2);
     await allHeld();
@@ -298,12 +300,19 @@ suite('members of ours that do not agree', () => {
     await eventually('it lets go of all', 5_000, () => b.held.length === 0);
     const dropped = b.events.length;
     await systemClock.sleep(500);
+    const claimed = (): HostEvent[] => named(b.events.slice(dropped), 'begin');
+    await eventually('it claims again', 10_000, () => claimed().length > 0);
+    const ahead = claimed();
     expect(named(b.events.slice(dropped), 'activate')).toEqual([]);
     b.signal('SIGWINCH'); // as it was; what Kafka refused meanwhile was given back, and may be the other's now
     await allHeld();
     expect(named(a.events, 'drop')).toEqual([]);
     expect(stage.overlaps()).toEqual([]);
-    expect((await stage.audit()).problems).toEqual([]); // FA1: epochs grow, whatever the clock said
+    const { problems, epochs: written } = await stage.audit();
+    expect(problems).toEqual([]); // FA1: epochs grow, whatever the clock said
+    for (const { slot, epoch } of ahead) {
+      expect(written[slot]!.at(-1)!.epoch).toBeGreaterThan(BigInt(epoch)); // above those of its day ahead
+    }
   }, 40_000);
 });
 
