@@ -42,7 +42,7 @@ function every(ms: number, callback: () => void): Timer {
 }
 
 /** A clock's `sleep` from its `after`: resolves after `ms`; rejects with the signal's reason once it aborts. */
-export function sleepBy(after: Clock['after'], ms: number, signal?: AbortSignal): Promise<void> {
+export function sleepBy(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(signal.reason as Error);
@@ -52,7 +52,7 @@ export function sleepBy(after: Clock['after'], ms: number, signal?: AbortSignal)
       timer.cancel();
       reject(signal?.reason as Error);
     };
-    const timer = after(ms, () => {
+    const timer = clock.after(ms, () => {
       signal?.removeEventListener('abort', onAbort);
       resolve();
     });
@@ -79,7 +79,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   nowNs: createNowNs(),
   monotonicMs: () => performance.now(),
-  sleep: (ms, signal) => sleepBy(after, ms, signal),
+  sleep: (ms, signal) => sleepBy({ after }, ms, signal),
   after,
   every,
 };

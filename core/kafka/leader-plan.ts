@@ -40,8 +40,6 @@ export interface LeaderPlan {
   readonly refused: readonly RefusedMember[];
 }
 
-/** A version above this is no plan's; counting on from it would leave no numbers to count with. */
-
 /**
  * The leader's SyncGroup: the plan of this generation. Throws `PLAN_INVALID` when the group works with another number of
  * slots than this process, or when this process's own report is not understood.

@@ -14,7 +14,7 @@ import { rollingRestart } from '../support/fault-rolling.ts';
 import { FaultStage } from '../support/fault-stage.ts';
 import { supersedeCoordinator } from '../support/fault-superseded.ts';
 import { testKafka } from '../support/kafka.ts';
-import { type HostEvent, type LockMember } from '../support/lock-member.ts';
+import { type HostEvent, type LockMember, named } from '../support/lock-member.ts';
 
 /** The two profiles of `lock-timers.ts`. */
 const defaultTimers: LockTimers = {
@@ -29,7 +29,7 @@ const frozenMs = 30_000;
 const lateMsMax = 250;
 
 const dropsOf = (members: readonly { readonly events: readonly HostEvent[] }[]): HostEvent[] =>
-  members.flatMap(({ events }) => events.filter(({ event }) => event === 'drop'));
+  members.flatMap(({ events }) => named(events, 'drop'));
 
 function frozenWorkers(): void {
   const stages: FaultStage[] = [];

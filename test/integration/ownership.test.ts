@@ -6,7 +6,7 @@ import { groupOf, topicOf } from '../../schemas/topics.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultStage } from '../support/fault-stage.ts';
 import { hasTestKafka } from '../support/kafka.ts';
-import { fastTimers, kafkaFor } from '../support/lock-member.ts';
+import { fastTimers, kafkaFor, named } from '../support/lock-member.ts';
 
 const slots = 8; // a second member's share moves in one round of balance
 const stages: FaultStage[] = [];
@@ -30,7 +30,7 @@ suite('ownership on a real Kafka', () => {
     await systemClock.sleep(300); // some records each
     const c = await stage.start('c');
     await stage.held([a, 3], [b, 3], [c, 2]);
-    const moved = c.events.filter(({ event }) => event === 'begin');
+    const moved = named(c.events, 'begin');
     expect(moved).toHaveLength(2);
     for (const { slot, atMs, epoch, takeover } of moved) {
       // A slot may have moved before, from the one of the two that came first to the other: the last release counts.
@@ -62,7 +62,7 @@ suite('ownership on a real Kafka', () => {
     await a.stop();
     await stage.held([b, slots]);
     expect(systemClock.monotonicMs() - startedMs).toBeLessThan(fastTimers.sessionTimeoutMs); // no timeout was waited for
-    const taken = b.events.filter(({ event, takeover }) => event === 'begin' && takeover?.reason === 'drain');
+    const taken = named(b.events, 'begin').filter(({ takeover }) => takeover?.reason === 'drain');
     expect(taken).toHaveLength(4);
     await b.stop();
     const last = new Map((await stage.ownership()).map((record) => [record.slot, record]));
@@ -74,7 +74,7 @@ suite('ownership on a real Kafka', () => {
     const stage = await open();
     const a = await stage.start('a');
     await stage.held([a, slots]);
-    const before = a.events.filter(({ event }) => event === 'begin');
+    const before = named(a.events, 'begin');
     const connection = new KafkaConnection(kafkaFor(stage.brokers, 'leave'), {
       name: 'leave',
       requestTimeoutMs: 5_000,
@@ -83,11 +83,7 @@ suite('ownership on a real Kafka', () => {
     const groupId = groupOf(stage.prefix, 'ingest');
     const broker = await connection.coordinator(groupId, 'group');
     await broker.leaveGroup(groupId, a.member.plan!.members[0]!.memberId);
-    await eventually(
-      'everything is dropped',
-      2_000,
-      () => a.events.filter(({ event }) => event === 'drop').length === slots,
-    );
+    await eventually('everything is dropped', 2_000, () => named(a.events, 'drop').length === slots);
     await stage.held([a, slots]);
     for (const { slot, epoch } of before) {
       const again = a.events.findLast((entry) => entry.event === 'begin' && entry.slot === slot)!;

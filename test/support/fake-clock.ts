@@ -35,7 +35,7 @@ export class FakeClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return sleepBy((afterMs, callback) => this.after(afterMs, callback), ms, signal);
+    return sleepBy(this, ms, signal);
   }
 
   after(ms: number, callback: () => void): Timer {

@@ -2,7 +2,7 @@ import { systemClock } from '../../core/clock.ts';
 import { eventually } from './eventually.ts';
 import { type ChildLogLine, type FaultChild } from './fault-child.ts';
 import { type FaultStage } from './fault-stage.ts';
-import { type LockMember } from './lock-member.ts';
+import { type LockMember, named } from './lock-member.ts';
 
 export interface FrozenFigures {
   readonly moved: readonly number[];
@@ -38,19 +38,19 @@ export async function freezeOwner(
   const share = stage.slots / 2;
   await stage.held([other, share], [owner, share]);
   const moved = owner.held;
-  const former = owner.events.filter(({ event }) => event === 'begin').map(({ epoch }) => epoch);
+  const former = named(owner.events, 'begin').map(({ epoch }) => epoch);
   const frozenAtMs = systemClock.nowMs();
   owner.signal('SIGSTOP');
   await stage.held([other, stage.slots]);
-  const taken = other.events.filter(({ event, slot, atMs }) => {
-    return event === 'activate' && moved.includes(slot) && atMs >= frozenAtMs;
-  });
+  const taken = named(other.events, 'activate').filter(({ slot, atMs }) => moved.includes(slot) && atMs >= frozenAtMs);
   await eventually('the new owner publishes', 5_000, () => moved.every((slot) => hasAcked(other, slot)));
   await systemClock.sleep(Math.max(0, frozenAtMs + frozenMsMin - systemClock.nowMs()));
   const thawedAtMs = systemClock.nowMs();
   owner.signal('SIGCONT');
   const drops = (): number[] =>
-    owner.events.filter(({ event, atMs }) => event === 'drop' && atMs >= thawedAtMs).map(({ atMs }) => atMs);
+    named(owner.events, 'drop')
+      .map(({ atMs }) => atMs)
+      .filter((atMs) => atMs >= thawedAtMs);
   await eventually('it drops', 5_000, () => drops().length === moved.length);
   await stage.held([other, share], [owner, share]); // it has joined again
   const { epochs, refusedTakenAtMs } = await owner.stats();

@@ -71,7 +71,7 @@ export class HandoverWatch extends TelemetryFollower {
       if (bytes === null || keyBytes === null) continue;
       const header = decodeHeader(bytes);
       this.records += 1;
-      if (!this.isCurrent(slot, header)) continue;
+      if (!this.notePosition(slot, header)) continue;
       const key = keyBytes.toString();
       if (header.kind === 'data' && this.#heard.get(key) === header.epoch) continue;
       if (header.kind === 'data') this.#heard.set(key, header.epoch);

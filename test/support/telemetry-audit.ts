@@ -72,7 +72,7 @@ export class TelemetryAudit extends TelemetryFollower {
     if (record.header === null || record.value === null || record.key === null)
       throw new Error('a telemetry record lacks its header, key or value');
     const header = decodeHeader(record.header);
-    this.isCurrent(partition, header);
+    this.notePosition(partition, header);
     const key = record.key.toString();
     if (header.kind !== 'data') {
       const { message } = decodeFrame(record.value);

@@ -52,8 +52,8 @@ export abstract class TelemetryFollower {
 
   protected abstract apply(batch: LogBatch): void;
 
-  /** Counts what is wrong with a position. False: its epoch is over, and readers drop the record. */
-  protected isCurrent(slot: number, { epoch, seq }: RecordHeader): boolean {
+  /** Counts what is wrong with a position. Answers whether its epoch is current: of one that is over readers drop the record. */
+  protected notePosition(slot: number, { epoch, seq }: RecordHeader): boolean {
     const last = this.#last.get(slot);
     if (last !== undefined && epoch < last.epoch) {
       this.lowerEpochs += 1;
