@@ -9,6 +9,7 @@
  * Readers see `StoreView` and `LeafView` only, so that a store of typed columns can take this one's place. Views are
  * valid until the next turn of the event loop.
  */
+import { PathTable } from '../core/path-table.ts';
 import { parseLeafKey } from '../schemas/topics.ts';
 import { type PathPattern } from '../schemas/path-pattern.ts';
 import { parsePath, type PathElem } from '../schemas/path.ts';
@@ -28,11 +29,16 @@ export interface LeafView {
   readonly receivedAtNs: bigint;
   readonly epoch: bigint;
   readonly seq: bigint;
+  /** From a SAMPLE subscription: its values may be merged for a slow reader. */
+  readonly sampled: boolean;
+  /** Path of the atomic container that it came in and is still under the guarantee of; empty: none. */
+  readonly atomicRoot: string;
 }
 
 export interface StoreView {
   /** Leaves in all devices. */
   readonly size: number;
+  readonly paths: PathTable;
   /** Leaves of `device` that match, in key order. The array belongs to the store. */
   find(device: string, pattern: PathPattern, patternText: string): readonly LeafView[];
   devices(): IterableIterator<string>;
@@ -41,6 +47,8 @@ export interface StoreView {
 export interface LeafRecord {
   readonly value: Buffer;
   readonly timestampNs: bigint;
+  readonly sampled: boolean;
+  readonly atomicRoot: string;
 }
 
 export interface RecordPosition {
@@ -59,6 +67,8 @@ class StoredLeaf implements LeafView {
   receivedAtNs: bigint;
   epoch: bigint;
   seq: bigint;
+  sampled: boolean;
+  atomicRoot: string;
   #elems: readonly PathElem[] | undefined;
 
   constructor(device: string, key: string, record: LeafRecord, at: RecordPosition) {
@@ -72,6 +82,8 @@ class StoredLeaf implements LeafView {
     this.receivedAtNs = at.receivedAtNs;
     this.epoch = at.epoch;
     this.seq = at.seq;
+    this.sampled = record.sampled;
+    this.atomicRoot = record.atomicRoot;
   }
 
   get value(): Buffer {
@@ -119,6 +131,7 @@ class DeviceLeaves {
 export type Applied = 'stored' | 'deleted' | 'superseded';
 
 export class MapStore implements StoreView {
+  readonly paths = new PathTable();
   readonly #devices = new Map<string, DeviceLeaves>();
   #size = 0;
   #sweep = 0;
@@ -162,6 +175,8 @@ export class MapStore implements StoreView {
       stored.receivedAtNs = at.receivedAtNs;
       stored.epoch = at.epoch;
       stored.seq = at.seq;
+      stored.sampled = record.sampled;
+      stored.atomicRoot = record.atomicRoot;
     }
     return 'stored';
   }

@@ -269,7 +269,8 @@ export async function startApi(
     seq += 1n;
     const slot = slotOf(device, slots);
     const at = { epoch, seq, receivedAtNs: clock.nowNs() };
-    state.store.apply(slot, device, `${origin}:${path}`, { value: encodeTypedValue(value), timestampNs }, at);
+    const record = { value: encodeTypedValue(value), timestampNs, sampled: false, atomicRoot: '' };
+    state.store.apply(slot, device, `${origin}:${path}`, record, at);
     state.progress[slot]!.record(epoch, seq);
   };
   const setStatus = (device: string, deviceState: DeviceState, instance?: string): void => {

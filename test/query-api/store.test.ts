@@ -5,7 +5,8 @@ import { parsePath } from '../../schemas/path.ts';
 import { MapStore } from '../../query-api/store.ts';
 
 const at = (epoch: number, seq: number) => ({ epoch: BigInt(epoch), seq: BigInt(seq), receivedAtNs: 5n });
-const leaf = (text: string) => ({ value: Buffer.from(text), timestampNs: 9n });
+const record = (value: Buffer) => ({ value, timestampNs: 9n, sampled: false, atomicRoot: '' });
+const leaf = (text: string) => record(Buffer.from(text));
 const found = (store: MapStore, device: string, path: string) =>
   store.find(device, compilePattern(parsePath(path)), path).map((view) => `${view.key}=${view.value.toString()}`);
 
@@ -49,7 +50,7 @@ test('any bytes of a value come back as they were (L3)', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       const store = new MapStore();
-      store.apply(0, 'd', 'openconfig:/a', { value: Buffer.from(bytes), timestampNs: 1n }, at(1, 1));
+      store.apply(0, 'd', 'openconfig:/a', record(Buffer.from(bytes)), at(1, 1));
       const [view] = store.find('d', compilePattern(parsePath('/')), '/');
       expect([...view!.value]).toEqual([...bytes]);
     }),
