@@ -13,7 +13,8 @@ import { type HealRecord } from './restore.ts';
  * Changes of a slot's leaves as records of its `state` partition, through the slot's fenced writer.
  *
  * W1. All records that one telemetry record causes go into one batch under its position: a reader sees all or none (A12).
- *     Only a group beyond `groupBytesMax` is cut; the restored position is applied again, so nothing is lost by that.
+ *     Only a group beyond `groupBytesMax` is cut, and every part but the last says that more follows; the restored position
+ *     is applied again, so nothing is lost by that.
  * W2. Records are appended in the order of telemetry, so a record in `state` proves that those before it are there.
  * W3. `unackedBytesMax` bounds what is on its way: `room` is awaited before reading on.
  */
@@ -60,15 +61,17 @@ export class StateWriter {
   /** One telemetry record's changes (W1). */
   write(point: RecordPoint, changed: readonly LeafEntry[], device: string): void {
     if (changed.length === 0) return;
-    const header = encodeHeader({ ...point, slot: this.#options.slot });
+    const { slot, groupBytesMax } = this.#options;
+    const header = encodeHeader({ ...point, slot });
     const timestampMs = Number(point.receivedAtNs / 1_000_000n);
     let group: WriterRecord[] = [];
     let bytes = 0;
     for (const entry of changed) {
       const value = entry.value === null ? null : this.#leafOf(device, entry, entry.value);
       const size = entry.key.length + (value?.length ?? 0) + recordOverheadBytes;
-      if (group.length > 0 && bytes + size > this.#options.groupBytesMax) {
-        this.#append(group);
+      if (group.length > 0 && bytes + size > groupBytesMax) {
+        const cut = encodeHeader({ ...point, slot, more: true });
+        this.#append(group.map((record) => ({ ...record, header: cut })));
         group = [];
         bytes = 0;
       }
@@ -82,7 +85,7 @@ export class StateWriter {
   heal(records: readonly HealRecord[]): void {
     for (const { key, value, header } of records) {
       const timestampMs = Number(header.receivedAtNs / 1_000_000n);
-      this.#append([{ key, value, header: encodeHeader(header), timestampMs }]);
+      this.#append([{ key, value, header: encodeHeader({ ...header, more: false }), timestampMs }]);
     }
   }
 

@@ -2,16 +2,20 @@
  * Positions and the record header `hf` that carries them on `telemetry`, `state` and `status`.
  *
  * Header, 30 bytes, big-endian:
- *   0 version u8 = 1 | 1 kind u8 | 2 slot u16 | 4 rpc u16 | 6 epoch u64 | 14 seq u64 | 22 receivedAt u64 (unix ns)
+ *   0 version u8 = 1 | 1 kind u8 | 2 slot u16 | 4 more u1, rpc u15 | 6 epoch u64 | 14 seq u64 | 22 receivedAt u64 (unix ns)
  *
  * H1. Epoch and seq are exact 64-bit integers: never a JS number on the way through.
  * H2. Positions of one slot are ordered by (epoch, seq); positions of different slots have no order.
+ * H3. On `state` all records of a position come in one batch. Where they are too many, each batch of them but the last has
+ *     the bit `more`: a reader that has read a batch to its end knows whether its highest position is whole.
  */
 import { type Slot } from './slot.ts';
 
 export const headerKey = 'hf';
 export const headerLength = 30;
 const headerVersion = 1;
+const moreBit = 0x8000;
+const rpcMax = moreBit - 1;
 
 /** The index of a kind is its number on the wire. */
 export const recordKinds = ['data', 'opened', 'synced', 'closed', 'gap', 'owner'] as const;
@@ -25,8 +29,10 @@ export interface Position {
 
 export interface RecordHeader extends Position {
   readonly kind: RecordKind;
-  /** Which Subscribe RPC of the session the record came from; 0 if the session has one. */
+  /** Which Subscribe RPC of the session the record came from; 0 if the session has one. 15 bits. */
   readonly rpc: number;
+  /** On `state`: more records of this position follow in a later batch (H3). Absent: no. */
+  readonly more?: boolean;
   /** Our clock when the message had arrived, unix nanoseconds. */
   readonly receivedAtNs: bigint;
 }
@@ -50,7 +56,8 @@ export function encodeHeaderInto(target: Buffer, at: number, header: RecordHeade
   target.writeUInt8(headerVersion, at);
   target.writeUInt8(recordKinds.indexOf(header.kind), at + 1);
   target.writeUInt16BE(header.slot, at + 2);
-  target.writeUInt16BE(header.rpc, at + 4);
+  if (header.rpc > rpcMax) throw new RangeError(`rpc ${header.rpc} is more than ${rpcMax}`);
+  target.writeUInt16BE(header.more === true ? header.rpc | moreBit : header.rpc, at + 4);
   target.writeBigUInt64BE(header.epoch, at + 6);
   target.writeBigUInt64BE(header.seq, at + 14);
   target.writeBigUInt64BE(header.receivedAtNs, at + 22);
@@ -64,14 +71,16 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
   const kindNumber = bytes.readUInt8(1);
   const kind = recordKinds[kindNumber];
   if (kind === undefined) throw new RecordMalformed(`record kind ${kindNumber} is not known`);
-  return {
+  const moreAndRpc = bytes.readUInt16BE(4);
+  const header = {
     kind,
     slot: bytes.readUInt16BE(2),
-    rpc: bytes.readUInt16BE(4),
+    rpc: moreAndRpc & rpcMax,
     epoch: bytes.readBigUInt64BE(6),
     seq: bytes.readBigUInt64BE(14),
     receivedAtNs: bytes.readBigUInt64BE(22),
   };
+  return moreAndRpc < moreBit ? header : { ...header, more: true };
 }
 
 /** Negative, zero or positive as `a` is before, at or after `b`; both must be of one slot (H2). */

@@ -87,6 +87,27 @@ describe('state writer', () => {
     expect(state.batches.map((batch) => batch.length)).toEqual([3, 2, 1]);
   });
 
+  test('W1 every part of a cut group but the last says that more follows', () => {
+    const state = new StateLog();
+    const writer = new StateWriter({ ...options, port: state, groupBytesMax: 150 });
+    writer.write(point, changes('/a', '/b', '/c'), 'leaf-1');
+    const headers = state.read().map(({ header }) => decodeHeader(header!));
+    expect(state.batches.map((batch) => batch.length)).toEqual([1, 1, 1]);
+    expect(headers.map(({ more }) => more === true)).toEqual([true, true, false]);
+    expect(headers.map(({ rpc, seq }) => [rpc, seq])).toEqual([
+      [2, 9n],
+      [2, 9n],
+      [2, 9n],
+    ]);
+  });
+
+  test('what is healed alone does not say that more follows', () => {
+    const state = new StateLog();
+    const header = { kind: 'data', slot, rpc: 2, epoch: 5n, seq: 9n, receivedAtNs, more: true } as const;
+    new StateWriter({ ...options, port: state }).heal([{ key: Buffer.from('k'), value: null, header }]);
+    expect(decodeHeader(state.read()[0]!.header!).more).toBeUndefined();
+  });
+
   test('nothing changed, nothing written', () => {
     const state = new StateLog();
     new StateWriter({ ...options, port: state }).write(point, [], 'leaf-1');

@@ -15,14 +15,18 @@ import {
 import { uint64 } from './arbitrary.ts';
 
 const u16 = fc.nat({ max: 0xffff });
-const header = fc.record({
-  kind: fc.constantFrom(...recordKinds),
-  slot: u16,
-  rpc: u16,
-  epoch: uint64,
-  seq: uint64,
-  receivedAtNs: uint64,
-});
+const header = fc.record(
+  {
+    kind: fc.constantFrom(...recordKinds),
+    slot: u16,
+    rpc: fc.nat({ max: 0x7fff }),
+    more: fc.constant(true),
+    epoch: uint64,
+    seq: uint64,
+    receivedAtNs: uint64,
+  },
+  { requiredKeys: ['kind', 'slot', 'rpc', 'epoch', 'seq', 'receivedAtNs'] },
+);
 
 test('the header has the layout of the contract', () => {
   const bytes = encodeHeader({
@@ -48,6 +52,14 @@ test('H1: a header comes back exactly, from the middle of a buffer too', () => {
       expect(target.subarray(0, at).every((byte) => byte === 0xee)).toBe(true);
     }),
   );
+});
+
+test('H3: that more records of the position follow is the highest bit of the rpc field, which takes no more than 15', () => {
+  const said = { kind: 'data', slot: 1, rpc: 0x0304, epoch: 1n, seq: 2n, receivedAtNs: 3n } as const;
+  expect(encodeHeader({ ...said, more: true }).toString('hex', 4, 6)).toBe('8304');
+  expect(encodeHeader({ ...said, more: false }).toString('hex', 4, 6)).toBe('0304');
+  expect(decodeHeader(encodeHeader(said)).more).toBeUndefined();
+  expect(() => encodeHeader({ ...said, rpc: 0x8000 })).toThrow(RangeError);
 });
 
 test.each([
