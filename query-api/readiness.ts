@@ -16,7 +16,9 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   if (!facts.kafkaOk) reasons.push('Kafka does not answer');
   if (!facts.tablesLoaded) reasons.push('tables are still being read');
   const bySlotReason = new Map<string, number[]>();
+  if (facts.slots.every(({ kind }) => kind === 'absent')) reasons.push('which slots to hold is not known yet');
   for (const [slot, freshness] of facts.slots.entries()) {
+    if (freshness.kind === 'absent') continue; // others hold it
     const reason = slotReason(freshness, facts.readyStalenessMs);
     if (reason !== undefined) bySlotReason.set(reason, [...(bySlotReason.get(reason) ?? []), slot]);
   }
@@ -25,7 +27,10 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   return { ready: reasons.length === 0, reasons };
 }
 
-function slotReason(freshness: SlotFreshness, readyStalenessMs: number): string | undefined {
+function slotReason(
+  freshness: Exclude<SlotFreshness, { readonly kind: 'absent' }>,
+  readyStalenessMs: number,
+): string | undefined {
   if (freshness.kind === 'incomplete') return freshness.reason;
   if (freshness.stalenessMs > readyStalenessMs) return `older than ${readyStalenessMs} ms`;
   return undefined;

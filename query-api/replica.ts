@@ -205,6 +205,7 @@ export class Replica implements Component, StateView {
     let worst = 0;
     for (const { slot } of this.#progress) {
       const freshness = this.freshness(slot);
+      if (freshness.kind === 'absent') continue;
       if (freshness.kind === 'incomplete') return null;
       worst = Math.max(worst, freshness.stalenessMs);
     }

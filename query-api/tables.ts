@@ -107,6 +107,7 @@ export class Tables implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     await Promise.all(this.all.map((table) => table.start(signal)));
+    this.sightings.loaded();
     this.#loaded = true;
   }
 

@@ -71,16 +71,17 @@ async function requireFresh(context: ApiContext, request: ApiRequest, slots: rea
   const maxStalenessMs = integer(request.parameters, 'maxStalenessMs', { min: 0, max: stalenessMsMax }) ?? null;
   const waitMs = integer(request.parameters, 'maxWaitMs', { min: 0, max: context.limits.maxWaitMs }) ?? defaultWaitMs;
   const wanted = wantedPositions(request.parameters, context.slots, slots);
-  const choose = () =>
-    select({ slots, maxStalenessMs }, [
-      { instance: context.instanceId, local: true, freshness: (slot) => context.state.freshness(slot) },
-    ]);
   if (wanted.length > 0 && !(await context.state.reached(wanted, waitMs, request.signal))) {
     const detail = `nobody is as far as the cursor after waiting ${waitMs} ms`;
     throw new HoldfastError('TOO_STALE', detail, { retryable: true, facts: { maxWaitMs: waitMs } });
   }
-  const choice = choose();
+  const choice = select(
+    { slots, maxStalenessMs, atLeast: [], key: '', forwarded: false },
+    { zone: '', freshness: (slot) => context.state.freshness(slot), reached: () => true },
+    () => [],
+  );
   if (choice.kind === 'local') return choice.stalenessMs;
+  if (choice.kind !== 'nobody') throw new HoldfastError('INTERNAL', 'there are no other candidates');
   throw new HoldfastError(choice.code, choice.detail, { retryable: true, facts: { slot: choice.slot } });
 }
 

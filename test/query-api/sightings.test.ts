@@ -28,3 +28,29 @@ test('a clean stop is forgotten at once', () => {
   sightings.changed('a', false);
   expect([sightings.seenMs('a'), sightings.isGone('a')]).toEqual([undefined, false]);
 });
+
+test('SI2: a record that was read while loading proves no life; the next one does', () => {
+  const clock = pushedClock();
+  const sightings = new Sightings(clock);
+  sightings.changed('a', true);
+  sightings.loaded();
+  expect([sightings.isAlive('a'), sightings.isProven('a')]).toEqual([true, false]);
+  sightings.changed('a', true);
+  expect(sightings.isProven('a')).toBe(true);
+  clock.push(5_100);
+  expect(sightings.isProven('a')).toBe(false);
+});
+
+test('SI1: a record is as old as the sight of the one before it, if that was seen live', () => {
+  const clock = pushedClock();
+  const sightings = new Sightings(clock);
+  sightings.changed('a', true);
+  sightings.loaded();
+  sightings.changed('a', true);
+  expect(sightings.recordAgeMs('a')).toBe(Number.POSITIVE_INFINITY);
+  clock.push(1_000);
+  sightings.changed('a', true);
+  clock.push(300);
+  expect(Math.round(sightings.recordAgeMs('a'))).toBe(1_300);
+  expect(sightings.recordAgeMs('nobody')).toBe(Number.POSITIVE_INFINITY);
+});

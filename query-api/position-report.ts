@@ -1,0 +1,36 @@
+/**
+ * What an instance says of its slots once a second, and what another may conclude from it. Pure.
+ *
+ * PR1. A slot is reported from the moment it can be answered from; before, it is not held as far as others are concerned.
+ * PR2. What is concluded is never better than the truth: the position is at most the one applied by now, the staleness at
+ *      least the one that holds by now. Whoever answers judges itself by its own numbers; this is for choosing whom to ask.
+ * PR3. No clock of another machine is read: a report is a duration at the moment of writing, to which the time since is added.
+ */
+import { type InstanceSlot } from '../schemas/instance.ts';
+import { type Position } from '../schemas/position.ts';
+import { type Slot } from '../schemas/slot.ts';
+import { type ReportedSlot, type SlotFreshness } from './select.ts';
+
+export interface HeldSlots {
+  freshness(slot: Slot): SlotFreshness;
+  /** Everything up to here has been applied; `null` when the slot has no position yet. */
+  complete(slot: Slot): Position | null;
+}
+
+/** Of all slots, those that this instance can answer from (PR1). */
+export function reportSlots(slots: number, held: HeldSlots): InstanceSlot[] {
+  const report: InstanceSlot[] = [];
+  for (let slot = 0; slot < slots; slot += 1) {
+    const freshness = held.freshness(slot);
+    if (freshness.kind === 'absent' || freshness.kind === 'incomplete') continue;
+    const position = held.complete(slot);
+    const stalenessMs = Math.ceil(freshness.stalenessMs);
+    report.push({ slot, epoch: position?.epoch ?? 0n, seq: position?.seq ?? 0n, stalenessMs });
+  }
+  return report;
+}
+
+/** What the slot is at most behind by now; `recordAgeMs`: since the report can at the earliest have been written. */
+export function concludeFrom(report: InstanceSlot, recordAgeMs: number): ReportedSlot {
+  return { epoch: report.epoch, seq: report.seq, stalenessMs: report.stalenessMs + recordAgeMs }; // PR2, PR3
+}
