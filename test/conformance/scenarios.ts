@@ -1,0 +1,14 @@
+import { cacheAtomic } from './cache-atomic.ts';
+import { cacheDeletes } from './cache-deletes.ts';
+import { cacheNames } from './cache-names.ts';
+import { cacheOrder } from './cache-order.ts';
+import { cacheValues } from './cache-values.ts';
+import { type Scenario } from './scenario.ts';
+
+export const scenarios: readonly Scenario[] = [
+  ...cacheValues,
+  ...cacheNames,
+  ...cacheOrder,
+  ...cacheDeletes,
+  ...cacheAtomic,
+];
