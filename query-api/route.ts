@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '../core/errors.ts';
 import { type Parameters } from './parameters.ts';
+import { type StreamAnswer } from './stream-answer.ts';
 
 export interface ApiRequest {
   readonly method: string;
@@ -38,7 +39,7 @@ export interface Route {
   readonly parameters: readonly string[] | null;
   /** False for a POST that says everything in its path. */
   readonly takesBody?: false;
-  answer(request: ApiRequest): Answer | Promise<Answer>;
+  answer(request: ApiRequest): Answer | StreamAnswer | Promise<Answer | StreamAnswer>;
 }
 
 /** `{"status":"success","data":…}` from JSON text. */

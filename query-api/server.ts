@@ -28,6 +28,7 @@ import { isOwnHost } from './own-host.ts';
 import { parseParameters } from './parameters.ts';
 import { formatProblem, type Problem, problemOf } from './problem.ts';
 import { type Answer, type ApiRequest, type Route } from './route.ts';
+import { writeStream } from './stream-answer.ts';
 
 export interface ApiServerOptions {
   /** Checked listen setting. */
@@ -49,6 +50,8 @@ export class ApiServer implements Component {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
   readonly #unexpectedLines = new RateLimited();
+  /** What ends each answer that goes on. */
+  readonly #streams = new Set<AbortController>();
   #port = 0;
   #stopping = false;
 
@@ -77,6 +80,7 @@ export class ApiServer implements Component {
 
   stop(): Promise<void> {
     this.#stopping = true;
+    for (const stream of this.#streams) stream.abort(new Error('the server stops'));
     if (!this.#server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#options.clock.after(stopGraceMs, () => this.#server.closeAllConnections());
@@ -159,9 +163,15 @@ export class ApiServer implements Component {
   async #answer(route: Route, request: Request, response: Response): Promise<void> {
     const startedMonotonicMs = this.#options.clock.monotonicMs();
     const gone = new AbortController();
-    response.once('close', () => {
+    let observed = false;
+    const observe = (): void => {
+      if (observed) return;
+      observed = true;
       const seconds = (this.#options.clock.monotonicMs() - startedMonotonicMs) / 1000;
       this.#options.metrics.requestSeconds.observe({ route: route.path, status: String(response.statusCode) }, seconds);
+    };
+    response.once('close', () => {
+      observe();
       gone.abort(new Error('the client has gone'));
     });
     const { url } = request;
@@ -180,7 +190,15 @@ export class ApiServer implements Component {
       signal: gone.signal,
     };
     const answer = await route.answer(asked);
-    this.#send(response, answer);
+    if (!('stream' in answer)) {
+      this.#send(response, answer);
+      return;
+    }
+    setHeaders(response, answer);
+    observe(); // the time to its headers: it may go on for days
+    this.#streams.add(gone);
+    if (this.#stopping) gone.abort(new Error('the server stops'));
+    await writeStream(response, answer, gone.signal).finally(() => this.#streams.delete(gone));
   }
 
   #answerError(): ErrorRequestHandler {
@@ -214,11 +232,15 @@ function problemAnswer(problem: Problem): Answer {
   return { status: problem.status, body: formatProblem(problem), contentType: problemType, headers };
 }
 
-function send(response: Response, answer: Answer): void {
+function setHeaders(response: Response, answer: Pick<Answer, 'status' | 'headers'>): void {
   response.statusCode = answer.status;
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   response.setHeader('Cache-Control', 'no-store');
   response.setHeader('X-Content-Type-Options', 'nosniff');
+}
+
+function send(response: Response, answer: Answer): void {
+  setHeaders(response, answer);
   if (answer.body === null) {
     response.end();
     return;
