@@ -76,6 +76,7 @@ const writer = new StateWriter({
   markerPrefix: framePrefix(3),
   groupBytesMax: 8_388_608,
   unackedBytesMax: 67_108_864,
+  conflateWindowNs: 0n,
   instance: 'bench',
   incarnation: 'bench',
 });

@@ -19,6 +19,11 @@ export const replicatorSettings = {
     { min: 1, max: 1_000_000 },
     'deleted paths remembered per device; beyond it the oldest is forgotten and counted',
   ),
+  conflateWindowMs: setting.integer(
+    250,
+    { min: 0, max: 60_000 },
+    'ms of telemetry within which values of SAMPLE leaves are merged while a slot is behind; 0: never',
+  ),
   futureLimitMs: setting.integer(
     0,
     { min: 0, max: 31_536_000_000 },

@@ -18,6 +18,8 @@ export interface LeafEntry extends Place {
   readonly path: string;
   /** Encoded TypedValue; null: no leaf here. */
   value: Buffer | null;
+  /** The value's bytes are needed as they are (C6 of conflation.ts): `set` makes new ones. */
+  isLent: boolean;
   timestampNs: bigint;
   receivedAtNs: bigint;
   /** Path of the atomic message that brought it (`atomic_root` of the record), or empty. */
@@ -73,13 +75,15 @@ export class DeviceLeaves {
    * rest of the entry. */
   set(entry: LeafEntry, value: Buffer): void {
     if (entry.value === null) this.#count(1);
-    if (entry.value?.length !== value.length) entry.value = Buffer.allocUnsafeSlow(value.length);
+    if (entry.isLent || entry.value?.length !== value.length) entry.value = Buffer.allocUnsafeSlow(value.length);
+    entry.isLent = false;
     value.copy(entry.value);
   }
 
   remove(entry: LeafEntry): void {
     if (entry.value !== null) this.#count(-1);
     entry.value = null;
+    entry.isLent = false;
     entry.atomicRoot = '';
   }
 
@@ -180,6 +184,7 @@ export class DeviceLeaves {
       path,
       key: Buffer.from(leafKey(this.device, origin, path)),
       value: null,
+      isLent: false,
       timestampNs: 0n,
       receivedAtNs: 0n,
       atomicRoot: '',

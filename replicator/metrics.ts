@@ -16,6 +16,7 @@ export class ReplicatorMetrics {
   readonly slots: Gauge;
   readonly leaves: Gauge;
   readonly lagRecords: Gauge<'slot'>;
+  readonly lagSeconds: Gauge<'slot'>;
   readonly unackedBytes: Gauge;
   readonly commits: Counter<'outcome'>;
   readonly healed: Counter;
@@ -45,12 +46,10 @@ export class ReplicatorMetrics {
     const prefix = 'holdfast_replicator_';
     this.slots = gauge(`${prefix}slots`, 'slots whose state this process keeps');
     this.leaves = gauge(`${prefix}leaves`, 'leaves of those slots');
-    this.lagRecords = new Gauge({
-      name: `${prefix}lag_records`,
-      help: 'telemetry records not yet applied',
-      labelNames: ['slot'],
-      registers,
-    });
+    const gaugeBySlot = (name: string, help: string) =>
+      new Gauge<'slot'>({ name, help, labelNames: ['slot'], registers });
+    this.lagRecords = gaugeBySlot(`${prefix}lag_records`, 'telemetry records not yet applied');
+    this.lagSeconds = gaugeBySlot(`${prefix}lag_seconds`, 'how far state is behind telemetry, as its markers say');
     this.unackedBytes = gauge(`${prefix}unacked_bytes`, 'bytes of state records not yet confirmed by Kafka');
     this.restoreSeconds = gauge(`${prefix}restore_seconds`, 'how long the last takeover read state for');
     this.commits = counterBy(`${prefix}commits_total`, 'commits of the next offset', 'outcome');
@@ -60,7 +59,7 @@ export class ReplicatorMetrics {
     this.#gaps = counter(`${prefix}gaps_total`, 'holes in the positions of telemetry');
     this.#missing = counter(`${prefix}records_missing_total`, 'records known to be missing in those holes');
     this.#stored = counter(`${prefix}leaves_written_total`, 'leaf records written');
-    this.#discarded = counterBy(`${prefix}updates_discarded_total`, 'updates that changed nothing', 'reason');
+    this.#discarded = counterBy(`${prefix}updates_discarded_total`, 'updates that were not written', 'reason');
     this.#tombstones = counterBy(`${prefix}tombstones_written_total`, 'leaves removed', 'cause');
     this.#oddities = counterBy(`${prefix}oddities_total`, 'things devices should not say', 'kind');
     this.#senderDuplicates = counter(`${prefix}sender_duplicates_total`, 'values that senders say they merged');

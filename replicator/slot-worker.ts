@@ -8,9 +8,10 @@ import { type Logger, RateLimited } from '../core/logger.ts';
 import { type RecordPoint } from './apply.ts';
 import { type ReplicatorMetrics } from './metrics.ts';
 import { StateRestore } from './restore.ts';
-import { SlotReducer, type SlotReducerOptions } from './slot-reducer.ts';
+import { SlotLag } from './slot-lag.ts';
+import { type Applied, SlotReducer, type SlotReducerOptions } from './slot-reducer.ts';
 import { SlotTable } from './slot-table.ts';
-import { type StateWriter } from './state-writer.ts';
+import { type StateWriter, unknownLagMs } from './state-writer.ts';
 import { createTally } from './tally.ts';
 
 /**
@@ -21,13 +22,15 @@ import { createTally } from './tally.ts';
  * W2. The committed offset is never past a record whose changes are not acked, an unfinished resync, or a delete that still
  *     holds updates back. What was applied before it is known by positions, not by the offset.
  * W3. Work is cut into slices: heartbeats of the lock run on the same event loop.
+ * W4. Changes are conflated only while the slot is behind or Kafka takes no more, and never wait at the end of the log.
  */
 export interface PartitionReader {
   assign(topic: string, partition: number, from: 'earliest' | bigint): void;
   unassign(topic: string, partition: number): void;
   caughtUp(topic: string, partition: number, signal: AbortSignal): Promise<void>;
   lag(topic: string, partition: number): bigint | null;
-  readonly lastResponseAtMonotonicMs: number | null;
+  /** When the broker last told of the partition; null: never. */
+  answeredAtMonotonicMs(topic: string, partition: number): number | null;
 }
 
 export interface SlotWorkerOptions {
@@ -51,8 +54,9 @@ export interface SlotWorkerOptions {
 const sliceMs = 5;
 /** Leaves restored without giving it one: some milliseconds. */
 const fillAtOnce = 1_000;
-/** A long poll in flight is answered as soon as there is something: silence for its length says that there is nothing. */
-const pollMs = 1_000;
+/** A record that waited for longer since ingest received it shows that the slot is behind. By two machines' clocks: where
+ * they differ by more, too much or too little is conflated, and nothing else follows from it. */
+const behindMs = 1_000;
 
 export class SlotWorker {
   readonly #options: SlotWorkerOptions;
@@ -65,6 +69,7 @@ export class SlotWorker {
   /** First offset of `telemetry` not yet applied; null before the first record. */
   #nextOffset: bigint | null = null;
   #committedOffset: bigint;
+  readonly #lag = new SlotLag();
   #lagMs: number | null = null;
   #applying: Promise<void> = Promise.resolve();
   #committing: Promise<void> | null = null;
@@ -81,7 +86,7 @@ export class SlotWorker {
 
   /** How far this slot's state is, and how far behind; null while restoring. */
   progress(): { readonly position: Position | null; readonly lagMs: number } | null {
-    return this.#reducer === null ? null : { position: this.#reducer.complete, lagMs: this.#lagMs ?? 0 };
+    return this.#reducer === null ? null : { position: this.#reducer.complete, lagMs: this.#lagMs ?? unknownLagMs };
   }
 
   /** Restored and following. */
@@ -165,13 +170,23 @@ export class SlotWorker {
     const reducer = this.#reducer;
     if (reducer === null || this.#stopping.signal.aborted) return;
     const { slot, topics, telemetryReader, writer, metrics, clock } = this.#options;
+    this.#orLose(() => writer.settle()); // before counts are taken: what is left out of a window was counted as stored
+    if (this.#isStopped()) return;
     metrics.take(this.#tally, reducer.records);
-    const lag = telemetryReader.lag(topics.telemetry, slot);
-    if (lag === null) return; // not one answer yet: nothing to say about freshness
-    metrics.lagRecords.set({ slot }, Number(lag));
-    this.#lagMs = lag === 0n ? this.#silenceMs() : this.#behindMs(reducer);
-    const said = { reason: '', lagMs: this.#lagMs, nowNs: clock.nowNs() };
-    this.#orLose(() => writer.mark(reducer.complete, said));
+    const lagRecords = telemetryReader.lag(topics.telemetry, slot);
+    if (lagRecords === null) return; // not one answer yet: nothing to say about freshness
+    metrics.lagRecords.set({ slot }, Number(lagRecords));
+    this.#lagMs = this.#lag.lagMs({
+      lagRecords,
+      answeredAtMonotonicMs: telemetryReader.answeredAtMonotonicMs(topics.telemetry, slot),
+      lastReceivedAtNs: reducer.lastReceivedAtNs,
+      monotonicMs: clock.monotonicMs(),
+      nowMs: clock.nowMs(),
+    });
+    const lagMs = this.#lagMs;
+    if (lagMs === null) return;
+    metrics.lagSeconds.set({ slot }, lagMs / 1_000);
+    this.#orLose(() => writer.mark(reducer.complete, { reason: '', lagMs, nowNs: clock.nowNs() }));
   }
 
   /** Commits where a successor would start, if that has moved (W2). One at a time; failures are tried again by the next. */
@@ -216,21 +231,40 @@ export class SlotWorker {
   }
 
   async #apply(reducer: SlotReducer, batch: LogBatch): Promise<void> {
-    const { writer, clock } = this.#options;
+    const { writer, clock, slot, topics, telemetryReader } = this.#options;
     let sliceEndMs = clock.monotonicMs() + sliceMs;
+    let nowMs = clock.nowMs();
     for (const record of batch.records) {
       const applied = reducer.apply(record);
-      const device = record.key?.toString('utf8') ?? '';
-      if (applied !== null) this.#orLose(() => writer.write(applied.point, applied.changed, device));
+      if (applied !== null) this.#write(applied, record.key?.toString('utf8') ?? '', nowMs);
       if (this.#isStopped()) return;
       this.#nextOffset = record.offset + 1n;
-      if (writer.isFull && !(await this.#hasRoom())) return;
+      if (writer.mustWait && !(await this.#hasRoom())) return;
       if (clock.monotonicMs() < sliceEndMs) continue;
       await new Promise((resolve) => setImmediate(resolve)); // W3
       if (this.#isStopped()) return;
       sliceEndMs = clock.monotonicMs() + sliceMs;
+      nowMs = clock.nowMs();
     }
     this.#nextOffset = batch.nextOffset;
+    if (batch.nextOffset < batch.highWatermark) return;
+    this.#lag.atEnd(telemetryReader.answeredAtMonotonicMs(topics.telemetry, slot) ?? clock.monotonicMs());
+    this.#orLose(() => writer.settle()); // W4
+    if (writer.mustWait) await this.#hasRoom();
+  }
+
+  #write({ point, changed }: Applied, device: string, nowMs: number): void {
+    const { writer } = this.#options;
+    const isBehind = nowMs - Number(point.receivedAtNs / 1_000_000n) > behindMs;
+    this.#orLose(() => {
+      if (!isBehind && !writer.isFull) {
+        writer.write(point, changed, device);
+        return;
+      }
+      const coalesced = writer.collect(point, changed, device); // W4
+      this.#tally.stored -= coalesced;
+      this.#tally.discarded.coalesced += coalesced;
+    });
   }
 
   /** A call, because the compiler takes a property that it saw false for false ever after. */
@@ -287,22 +321,10 @@ export class SlotWorker {
     metrics.commits.inc({ outcome: 'done' });
   }
 
-  /** Everything that we know of is applied; what we do not know of is as old as the last answer. */
-  #silenceMs(): number {
-    const { telemetryReader, clock } = this.#options;
-    const answeredAtMs = telemetryReader.lastResponseAtMonotonicMs;
-    const silentMs = answeredAtMs === null ? 0 : clock.monotonicMs() - answeredAtMs;
-    return silentMs <= pollMs ? 0 : Math.round(silentMs);
-  }
-
-  #behindMs(reducer: SlotReducer): number {
-    if (reducer.lastReceivedAtNs === 0n) return 0;
-    return Math.max(0, this.#options.clock.nowMs() - Number(reducer.lastReceivedAtNs / 1_000_000n));
-  }
-
   #forget(): void {
     const { metrics, slot } = this.#options;
     if (this.#reducer !== null) metrics.take(this.#tally, this.#reducer.records);
     metrics.lagRecords.remove({ slot });
+    metrics.lagSeconds.remove({ slot });
   }
 }

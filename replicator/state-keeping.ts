@@ -178,6 +178,7 @@ export class StateKeeping implements Component {
       markerPrefix: schemas.framePrefix(topics.state, 'holdfast.v1.Marker'),
       groupBytesMax: settings.maxMessageBytes,
       unackedBytesMax: settings.maxUnackedBytes,
+      conflateWindowNs: BigInt(settings.conflateWindowMs) * 1_000_000n,
       slots: settings.slots,
       instance: instanceId,
       incarnation,

@@ -6,6 +6,7 @@ import { slotMarkerKey } from '../schemas/topics.ts';
 import { raceAbort } from '../core/abort.ts';
 import { type SlotWriter, type WriterRecord } from '../core/kafka/slot-host.ts';
 import { type RecordPoint } from './apply.ts';
+import { type Cause, ConflationWindow, type LeafChange } from './conflation.ts';
 import { type LeafEntry } from './device-leaves.ts';
 import { type HealRecord } from './restore.ts';
 
@@ -16,7 +17,10 @@ import { type HealRecord } from './restore.ts';
  *     Only a group beyond `groupBytesMax` is cut, and every part but the last says that more follows; the restored position
  *     is applied again, so nothing is lost by that.
  * W2. Records are appended in the order of telemetry, so a record in `state` proves that those before it are there.
- * W3. `unackedBytesMax` bounds what is on its way: `room` is awaited before reading on.
+ * W3. `unackedBytesMax` bounds what is on its way: `room` is awaited before reading on. What is collected meanwhile may go
+ *     beyond it by one window.
+ * W4. What was collected under pressure (conflation.ts) is appended before anything else is, markers included: a position
+ *     is never said to be complete before its changes are on their way.
  */
 export interface StatePort extends SlotWriter {
   /** Bytes accepted and not yet acked. */
@@ -33,6 +37,8 @@ export interface StateWriterOptions {
   readonly markerPrefix: Buffer;
   readonly groupBytesMax: number;
   readonly unackedBytesMax: number;
+  /** How much of telemetry, by receive time, is conflated at once under pressure; 0: none. */
+  readonly conflateWindowNs: bigint;
   readonly instance: string;
   readonly incarnation: string;
 }
@@ -43,46 +49,84 @@ export const unknownLagMs = 86_400_000;
 /** Header, varints and the like of one record in a batch, generously. */
 const recordOverheadBytes = 64;
 const markerKey = Buffer.from(slotMarkerKey);
+/** One window is one batch: enough to merge in, small beside what a slot may have on its way. */
+const windowBytesMax = 262_144;
+/** Values that were replaced count: the list of a window is walked once more at its end. */
+const windowChangesMax = 8_192;
 
 export class StateWriter {
   readonly #options: StateWriterOptions;
   /** Promises of batches that are not acked yet, oldest first. */
   readonly #unacked: Promise<void>[] = [];
+  readonly #window: ConflationWindow;
   #appended: Promise<void> = Promise.resolve();
+  /** A window was appended although there was no room (W3). */
+  #isOverfull = false;
 
   constructor(options: StateWriterOptions) {
     this.#options = options;
+    this.#window = new ConflationWindow({
+      windowNs: options.conflateWindowNs,
+      changesMax: windowChangesMax,
+      bytesMax: Math.min(windowBytesMax, options.groupBytesMax),
+      encode: (cause, change) => this.#recordOf(cause, change),
+    });
   }
 
   get isFull(): boolean {
     return this.#options.port.unackedBytes > this.#options.unackedBytesMax;
   }
 
+  /** `room` is to be awaited now: there is none, and nothing to collect in meanwhile. */
+  get mustWait(): boolean {
+    return this.isFull && (this.#window.isEmpty || this.#isOverfull);
+  }
+
   /** One telemetry record's changes (W1). */
   write(point: RecordPoint, changed: readonly LeafEntry[], device: string): void {
     if (changed.length === 0) return;
+    this.settle();
     const { slot, groupBytesMax } = this.#options;
-    const header = encodeHeader({ ...point, slot });
-    const timestampMs = Number(point.receivedAtNs / 1_000_000n);
+    const cause = this.#causeOf(point, device);
     let group: WriterRecord[] = [];
     let bytes = 0;
     for (const entry of changed) {
-      const value = entry.value === null ? null : this.#leafOf(device, entry, entry.value);
-      const size = entry.key.length + (value?.length ?? 0) + recordOverheadBytes;
+      const record = this.#recordOf(cause, entry);
+      const size = record.key.length + (record.value?.length ?? 0) + recordOverheadBytes;
       if (group.length > 0 && bytes + size > groupBytesMax) {
         const cut = encodeHeader({ ...point, slot, more: true });
-        this.#append(group.map((record) => ({ ...record, header: cut })));
+        this.#append(group.map((one) => ({ ...one, header: cut })));
         group = [];
         bytes = 0;
       }
-      group.push({ key: entry.key, value, header, timestampMs });
+      group.push(record);
       bytes += size;
     }
     this.#append(group);
   }
 
+  /**
+   * Under pressure: one telemetry record's changes join the window, which is appended first if it does not take them.
+   * Returns how many values of earlier records are left out for it.
+   */
+  collect(point: RecordPoint, changed: readonly LeafEntry[], device: string): number {
+    if (changed.length === 0) return 0;
+    if (!this.#window.takes(point, changed)) this.settle();
+    if (this.#window.takes(point, changed)) return this.#window.add(point, changed, this.#causeOf(point, device));
+    this.write(point, changed, device);
+    return 0;
+  }
+
+  /** Appends what was collected (W4). */
+  settle(): void {
+    if (this.#window.isEmpty) return;
+    this.#isOverfull = this.isFull;
+    this.#append(this.#window.seal());
+  }
+
   /** Writes what a displaced writer's late record had buried once more, under its own position. */
   heal(records: readonly HealRecord[]): void {
+    this.settle();
     for (const { key, value, header } of records) {
       const timestampMs = Number(header.receivedAtNs / 1_000_000n);
       this.#append([{ key, value, header: encodeHeader({ ...header, more: false }), timestampMs }]);
@@ -94,6 +138,7 @@ export class StateWriter {
     const { slot, instance, incarnation, markerPrefix } = this.#options;
     const { epoch, seq } = position ?? { epoch: 0n, seq: 0n };
     const { reason, lagMs, nowNs } = at;
+    this.settle();
     const marker = markerCodec.encode({ ...emptyMarker('owner'), reason, instance, incarnation, lagMs });
     this.#append([
       {
@@ -107,6 +152,7 @@ export class StateWriter {
 
   /** Waits until what is on its way is within its bound (W3). Rejects when the slot is lost, or with the signal's reason. */
   async room(signal: AbortSignal): Promise<void> {
+    this.#isOverfull = false;
     while (this.isFull) {
       const oldest = this.#unacked[0];
       if (oldest === undefined) return;
@@ -114,8 +160,9 @@ export class StateWriter {
     }
   }
 
-  /** Resolves when everything appended so far is acked; rejects as `room` does. */
-  flushed(signal: AbortSignal): Promise<void> {
+  /** Resolves when everything written and collected so far is acked; rejects as `room` does. */
+  async flushed(signal: AbortSignal): Promise<void> {
+    this.settle();
     return raceAbort(this.#appended, signal);
   }
 
@@ -131,9 +178,15 @@ export class StateWriter {
     );
   }
 
-  #leafOf(device: string, entry: LeafEntry, value: Buffer): Buffer {
-    const { origin, path, timestampNs, atomicRoot, sampled } = entry;
+  #causeOf(point: RecordPoint, device: string): Cause {
+    const header = encodeHeader({ ...point, slot: this.#options.slot });
+    return { device, header, timestampMs: Number(point.receivedAtNs / 1_000_000n) };
+  }
+
+  #recordOf({ device, header, timestampMs }: Cause, change: LeafChange): WriterRecord {
+    const { key, origin, path, value, timestampNs, atomicRoot, sampled } = change;
+    if (value === null) return { key, value, header, timestampMs };
     const leaf = leafCodec.encode({ device, origin, path, value, timestampNs, atomicRoot, sampled });
-    return Buffer.concat([this.#options.leafPrefix, leaf]);
+    return { key, value: Buffer.concat([this.#options.leafPrefix, leaf]), header, timestampMs };
   }
 }

@@ -12,6 +12,7 @@ export const discardReasons = [
   'bad-json', // V16
   'too-deep', // more elements than any data model nests
   'repeated-path', // N12: a later update of the same notification has the same path
+  'coalesced', // a sampled value that a newer one replaced before it was written: the slot was behind
 ] as const;
 export type DiscardReason = (typeof discardReasons)[number];
 

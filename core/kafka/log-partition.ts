@@ -18,6 +18,8 @@ export class LogPartition {
   leader: number | null = null;
   /** A handler has records of this partition; nothing is fetched for it meanwhile. */
   busy = false;
+  /** When the broker last told where the log ends; null: never. */
+  answeredAtMonotonicMs: number | null = null;
   /** Not to be asked for before this monotonic time, after an error of its own. */
   retryAtMonotonicMs = 0;
   /** Between its errors in a row. */

@@ -166,6 +166,11 @@ export class LogReader implements Component {
     return this.#lastResponseAtMonotonicMs;
   }
 
+  /** When the broker last told where this partition ends; null: never. Other brokers may have answered since. */
+  answeredAtMonotonicMs(topic: string, partition: number): number | null {
+    return this.#partitions.get(keyOf(topic, partition))?.answeredAtMonotonicMs ?? null;
+  }
+
   /** False: no broker has answered for seconds, although there is something to ask for. */
   get kafkaOk(): boolean {
     const waiting = [...this.#partitions.values()].filter((partition) => !partition.busy);
@@ -278,6 +283,7 @@ export class LogReader implements Component {
       if (partition.removed || begin === undefined || end === undefined) continue;
       const code = begin.code === 0 ? end.code : begin.code;
       if (code === 0) {
+        partition.answeredAtMonotonicMs = this.#options.clock.monotonicMs();
         if (!partition.resolve(begin.offset, end.offset)) this.#outOfRange(partition);
       } else if (!this.#partitionFailed(partition, code)) failed.push(partition);
     }
@@ -320,6 +326,7 @@ export class LogReader implements Component {
 
   #deliver(partition: LogPartition, fetched: FetchedPartition): void {
     partition.sawHighWatermark(fetched.highWatermark);
+    partition.answeredAtMonotonicMs = this.#lastResponseAtMonotonicMs;
     if (fetched.records.length === 0) return;
     const key = keyOf(partition.topic, partition.partition);
     partition.busy = true;

@@ -14,7 +14,8 @@ import { leafSchemaId, markerSchemaId, slot, StateLog, TelemetryLog } from './te
 
 /** At the end of its log at once. */
 class EmptyReader implements PartitionReader {
-  readonly lastResponseAtMonotonicMs = null;
+  answeredAtMonotonicMs = () => null;
+
   readonly assigned = new Map<number, 'earliest' | bigint>();
 
   assign(_topic: string, partition: number, from: 'earliest' | bigint): void {
@@ -52,6 +53,7 @@ function setUp() {
     markerPrefix: framePrefix(markerSchemaId),
     groupBytesMax: 1_000_000,
     unackedBytesMax: 1_000_000,
+    conflateWindowNs: 250_000_000n,
     slots: 16,
     instance: 'replicator-1',
     incarnation: 'one',

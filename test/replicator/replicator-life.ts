@@ -18,11 +18,13 @@ interface LifeOptions {
   /** Skips what `state` says is applied. */
   readonly resumes?: boolean;
   readonly sweeps?: boolean;
+  /** Every record is applied as if the slot were behind, and windows hold so many records; 0: no conflation. */
+  readonly windowRecords?: number;
 }
 
 /** One replicator on a state log: restores from it, applies telemetry, writes to it. */
 export function replicatorOn(state: StateLog, options: LifeOptions = {}) {
-  const { groupBytesMax = 1_000_000, resumes = true, sweeps = true } = options;
+  const { groupBytesMax = 1_000_000, resumes = true, sweeps = true, windowRecords = 0 } = options;
   const table = new SlotTable({ windowNs, entriesMax: 1_000 });
   const restore = new StateRestore();
   for (const record of state.read()) restore.add(record);
@@ -46,17 +48,26 @@ export function replicatorOn(state: StateLog, options: LifeOptions = {}) {
     markerPrefix: framePrefix(markerSchemaId),
     groupBytesMax,
     unackedBytesMax: 1_000_000,
+    conflateWindowNs: BigInt(windowRecords) * 1_000_000n, // a record each ms
     instance: 'replicator-1',
     incarnation: 'one',
   });
   writer.heal(heal);
+  let changed = 0;
+  let coalesced = 0;
   const apply = (records: readonly LogRecord[]) => {
     for (const record of records) {
       const applied = reducer.apply(record);
-      if (applied !== null) writer.write(applied.point, applied.changed, record.key!.toString());
+      if (applied === null) continue;
+      changed += applied.changed.length;
+      coalesced += writer.collect(applied.point, applied.changed, record.key!.toString());
     }
   };
-  return { apply, reducer, tally, table, heal };
+  const settle = () => {
+    writer.settle();
+    return { changed, coalesced };
+  };
+  return { apply, settle, reducer, tally, table, heal };
 }
 
 /** The leaves a reader of `state` has: per key the last record. */
@@ -96,6 +107,7 @@ const arbitraryStep = fc.oneof(
       paths: fc.uniqueArray(fc.constantFrom('/a', '/a/x', '/a/b', '/', 'cli:/a'), { minLength: 1, maxLength: 2 }),
       rpc: fc.nat(1),
       updatesOnly: fc.boolean(),
+      mode: fc.constantFrom('sample' as const, 'on-change' as const),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('synced' as const), rpc: fc.nat(1) }) },

@@ -43,21 +43,24 @@ describe('slot reducer', () => {
       /** When the last commit before the crash was made. */
       committed: fc.double({ min: 0, max: 1, noNaN: true }),
       groupBytesMax: fc.constantFrom(1, 1_000_000),
+      /** How much is conflated at once. */
+      windowRecords: fc.constantFrom(0, 3, 100),
     });
     fc.assert(
       fc.property(arbitraryLog, fc.array(arbitraryCrash, { minLength: 1, maxLength: 3 }), (records, crashes) => {
         const state = new StateLog();
         let from = 0;
-        for (const { read, survived, committed, groupBytesMax } of crashes) {
-          const life = replicatorOn(state, { groupBytesMax });
+        for (const { read, survived, committed, groupBytesMax, windowRecords } of crashes) {
+          const life = replicatorOn(state, { groupBytesMax, windowRecords });
           const before = state.batches.length;
           const end = Math.min(records.length, from + read);
           const commitAt = from + Math.floor((end - from) * committed);
           life.apply(records.slice(from, commitAt));
+          life.settle();
           const acked = state.batches.length; // a commit waits for the acks of what it covers
           const needed = Number(life.reducer.neededFrom() ?? BigInt(commitAt));
           const isAhead = life.reducer.complete !== null && commitAt > from;
-          life.apply(records.slice(commitAt, end));
+          life.apply(records.slice(commitAt, end)); // what is still collected dies with it
           if (isAhead) from = Math.max(from, Math.min(needed, commitAt));
           const floor = isAhead ? acked : before;
           state.batches.length = floor + Math.floor((state.batches.length - floor) * survived);

@@ -15,6 +15,7 @@ const options = {
   markerPrefix: framePrefix(markerSchemaId),
   groupBytesMax: 1_000_000,
   unackedBytesMax: 100,
+  conflateWindowNs: 0n,
   instance: 'replicator-1',
   incarnation: 'one',
 };

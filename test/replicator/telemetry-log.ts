@@ -91,9 +91,13 @@ export class TelemetryLog {
     return this.#append('data', device, encodeFrame(messageSchemaId, bytes), 0);
   }
 
-  open(device: string, paths: readonly string[], options: { rpc?: number; updatesOnly?: boolean } = {}): this {
-    const { rpc = 0, updatesOnly = false } = options;
-    return this.marker('opened', device, { subscriptions: subscriptions(paths, rpc, updatesOnly) });
+  open(
+    device: string,
+    paths: readonly string[],
+    options: { rpc?: number; updatesOnly?: boolean; mode?: 'on-change' | 'sample' } = {},
+  ): this {
+    const { rpc = 0, updatesOnly = false, mode } = options;
+    return this.marker('opened', device, { subscriptions: subscriptions(paths, rpc, updatesOnly, mode) });
   }
 
   marker(kind: Exclude<RecordKind, 'data'>, device: string, fields: Partial<Marker> = {}, rpc = 0): this {
@@ -145,7 +149,7 @@ export function subscriptions(
 /** One `state` partition in memory: takes what a writer appends, batch by batch. */
 export class StateLog {
   readonly batches: (readonly WriterRecord[])[] = [];
-  readonly unackedBytes = 0;
+  unackedBytes = 0;
 
   append(_topic: string, _partition: number, records: readonly WriterRecord[]): { readonly acked: Promise<void> } {
     // As on the wire: what the caller does with its buffers afterwards does not show.
