@@ -4,22 +4,20 @@
  * F1. Staleness = time since a `|slot` marker was received, by our own clock, + the marker's `lag_ms`.
  * F2. A marker counts from the moment it can at the latest have been written: one that arrives while we are behind the
  *     end of the log counts from the last moment at which we were at the end; one read while loading does not count.
- * F3. `complete` never lies inside a position: records of the highest position may still follow, so it counts as
- *     complete only once a higher one, or a marker, has been seen.
+ * F3. `complete` never lies inside a position, and moves at the end of a batch only: all records of a position are in one
+ *     batch, unless they say that more follow (H3 of schemas/position.ts). Then the one before it is the last whole one.
  */
 import { type Position, comparePositions } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type SlotFreshness } from './select.ts';
-
-interface Seen {
-  readonly epoch: bigint;
-  readonly seq: bigint;
-}
+import { type Unfinished } from './slot-feed.ts';
 
 export class SlotProgress {
   readonly slot: Slot;
-  #highest: Seen | null = null;
-  #previous: Seen | null = null;
+  #highest: Unfinished | null = null;
+  #previous: Unfinished | null = null;
+  /** More records of the highest position follow. */
+  #isCut = false;
   #complete: Position | null = null;
   /** Monotonic moment at which we last stood at the end of the log; `null` while loading. */
   #atEndMonotonicMs: number | null = null;
@@ -41,13 +39,18 @@ export class SlotProgress {
   }
 
   /** A leaf record or tombstone was applied. Hot: one call per record. */
-  record(epoch: bigint, seq: bigint): void {
+  record(epoch: bigint, seq: bigint, more = false): void {
     const highest = this.#highest;
     if (highest !== null) {
-      if (epoch < highest.epoch || (epoch === highest.epoch && seq <= highest.seq)) return;
-      this.#previous = highest; // F3
+      if (epoch < highest.epoch || (epoch === highest.epoch && seq < highest.seq)) return;
+      if (epoch === highest.epoch && seq === highest.seq) {
+        this.#isCut = more;
+        return;
+      }
+      this.#previous = highest;
     }
     this.#highest = { epoch, seq };
+    this.#isCut = more;
   }
 
   /** A `|slot` marker was read. */
@@ -56,9 +59,8 @@ export class SlotProgress {
     monotonicMs: number,
     atEnd: boolean,
   ): void {
-    const position = { slot: this.slot, epoch: at.epoch, seq: at.seq };
-    this.record(at.epoch, at.seq);
-    if (this.#complete === null || comparePositions(position, this.#complete) > 0) this.#complete = position;
+    // Said at a takeover, when the displaced writer had not come to the end of its last position, it does not end that one.
+    this.record(at.epoch, at.seq, this.#isCut && at.epoch === this.#highest?.epoch && at.seq === this.#highest.seq);
     const countsFromMonotonicMs = this.#atEndMonotonicMs === null ? null : atEnd ? monotonicMs : this.#atEndMonotonicMs; // F2
     this.#marker = { countsFromMonotonicMs, lagMs: at.lagMs, writtenAtMs: at.writtenAtMs };
   }
@@ -66,17 +68,26 @@ export class SlotProgress {
   /** A fetched batch was applied whole; `atEnd`: nothing was behind it in the log when it was fetched. */
   applied(monotonicMs: number, atEnd: boolean): void {
     if (atEnd && this.#atEndMonotonicMs !== null) this.#atEndMonotonicMs = monotonicMs;
+    const whole = this.#isCut ? this.#previous : this.#highest; // F3
+    this.#previous = null;
+    if (whole === null) return;
+    const position = { slot: this.slot, epoch: whole.epoch, seq: whole.seq };
+    if (this.#complete === null || comparePositions(position, this.#complete) > 0) this.#complete = position;
   }
 
-  /** Everything up to here has been applied; `null` before the first marker or second position. */
+  /** Everything up to here has been applied; `null` before the first batch. */
   get complete(): Position | null {
-    const previous = this.#previous;
-    if (previous !== null) {
-      const position = { slot: this.slot, epoch: previous.epoch, seq: previous.seq };
-      if (this.#complete === null || comparePositions(position, this.#complete) > 0) this.#complete = position;
-      this.#previous = null;
-    }
     return this.#complete;
+  }
+
+  /** The position behind `complete` of which more records follow. */
+  get unfinished(): Unfinished | null {
+    return this.#isCut && !this.#isComplete(this.#highest) ? this.#highest : null;
+  }
+
+  #isComplete(seen: Unfinished | null): boolean {
+    const complete = this.#complete;
+    return seen === null || (complete !== null && comparePositions(complete, { slot: this.slot, ...seen }) >= 0);
   }
 
   /** True when everything up to `position` has been applied. */

@@ -34,8 +34,8 @@ export interface StateListener {
 }
 
 export interface StateFeed {
-  /** Returns the way to leave. */
-  listen(listener: StateListener): () => void;
+  /** Of these slots, or of all. Returns the way to leave. A listener does not throw. */
+  listen(listener: StateListener, slots?: readonly Slot[]): () => void;
   /** The changes of a slot behind `after`, out of the log. */
   replay(after: Position): ReplayStart;
 }

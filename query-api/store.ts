@@ -128,7 +128,8 @@ class DeviceLeaves {
   }
 }
 
-export type Applied = 'stored' | 'deleted' | 'superseded';
+/** `repeated`: it is of the position that the key has already, so it is no news. */
+export type Applied = 'stored' | 'deleted' | 'superseded' | 'repeated';
 
 export class MapStore implements StoreView {
   readonly paths = new PathTable();
@@ -159,10 +160,11 @@ export class MapStore implements StoreView {
     const held = stored ?? of.tombstones.get(key);
     if (held !== undefined && (at.epoch < held.epoch || (at.epoch === held.epoch && at.seq < held.seq)))
       return 'superseded'; // L1
+    const isRepeat = held !== undefined && at.epoch === held.epoch && at.seq === held.seq;
     if (record === null) {
       of.tombstones.set(key, { epoch: at.epoch, seq: at.seq, sweep: this.#sweep }); // L2
       if (stored !== undefined) this.#remove(of, key);
-      return 'deleted';
+      return isRepeat ? 'repeated' : 'deleted';
     }
     if (stored === undefined) {
       of.leaves.set(key, new StoredLeaf(device, key, record, at));
@@ -178,7 +180,7 @@ export class MapStore implements StoreView {
       stored.sampled = record.sampled;
       stored.atomicRoot = record.atomicRoot;
     }
-    return 'stored';
+    return isRepeat ? 'repeated' : 'stored';
   }
 
   #remove(of: DeviceLeaves, key: string): void {

@@ -9,9 +9,8 @@ import { createMetrics } from '../../core/metrics.ts';
 import { deviceCodec, type Device } from '../../schemas/device.ts';
 import { decodeFrame, framePrefix } from '../../schemas/frame.ts';
 import { type Instance } from '../../schemas/instance.ts';
-import { type Position } from '../../schemas/position.ts';
 import { profileCodec, type Profile } from '../../schemas/profile.ts';
-import { type Slot, slotOf } from '../../schemas/slot.ts';
+import { slotOf } from '../../schemas/slot.ts';
 import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
 import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 import { type ApiContext } from '../../query-api/api-context.ts';
@@ -21,15 +20,12 @@ import { DesiredState } from '../../query-api/desired-state.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { decodeOwnershipRow, type OwnershipRow } from '../../query-api/ownership-row.ts';
 import { readinessOf } from '../../query-api/readiness.ts';
-import { type StateView } from '../../query-api/replica.ts';
 import { routesOf } from '../../query-api/routes/all.ts';
-import { type SlotFreshness } from '../../query-api/select.ts';
 import { ApiServer } from '../../query-api/server.ts';
 import { Sightings } from '../../query-api/sightings.ts';
-import { SlotProgress } from '../../query-api/slot-progress.ts';
 import { type StatusRow } from '../../query-api/status-row.ts';
-import { MapStore } from '../../query-api/store.ts';
 import { Wishes } from '../../query-api/wishes.ts';
+import { MemoryState } from './memory-state.ts';
 
 export const slots = 4;
 export const epoch = 1_700_000_000_005n;
@@ -99,46 +95,6 @@ export class MemoryTopic<V> implements WritableRows<V>, RecordSender {
   }
 }
 
-export class MemoryState implements StateView {
-  readonly store = new MapStore();
-  readonly progress = Array.from({ length: slots }, (_, slot) => new SlotProgress(slot));
-  readonly clock: Clock;
-
-  constructor(clock: Clock) {
-    this.clock = clock;
-  }
-
-  /** Every slot read to its end, with a live marker. */
-  load(): void {
-    for (const progress of this.progress) {
-      progress.loaded(this.clock.monotonicMs());
-      this.mark(progress.slot, 1n);
-    }
-  }
-
-  mark(slot: Slot, seq: bigint, lagMs = 0): void {
-    const at = { epoch, seq, lagMs, writtenAtMs: this.clock.nowMs() };
-    this.progress[slot]?.marker(at, this.clock.monotonicMs(), true);
-  }
-
-  freshness(slot: Slot): SlotFreshness {
-    return this.progress[slot]!.freshness(this.clock.monotonicMs(), this.clock.nowMs());
-  }
-
-  complete(slot: Slot): Position | null {
-    return this.progress[slot]!.complete;
-  }
-
-  async reached(positions: readonly Position[], waitMs: number, signal: AbortSignal): Promise<boolean> {
-    const untilMs = systemClock.monotonicMs() + waitMs;
-    for (;;) {
-      if (positions.every((position) => this.progress[position.slot]!.reached(position))) return true;
-      if (systemClock.monotonicMs() >= untilMs) return false;
-      await systemClock.sleep(5, signal);
-    }
-  }
-}
-
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
@@ -177,14 +133,14 @@ export async function startApi(
   devices.onDelete = (name) => deletedDevices.changed(name, false);
   const sightings = new Sightings(clock);
   const tables = { loaded: true, devices, profiles, status, ownership, instances, deletedDevices, sightings };
-  const state = new MemoryState(clock);
-  state.load();
   const metrics = createMetrics();
   const ownMetrics = createQueryApiMetrics(metrics, {
     leaves: () => state.store.size,
     stalenessMs: () => 0,
     slotsCaughtUp: () => slots,
   });
+  const state: MemoryState = new MemoryState({ clock, slots, epoch, metrics: ownMetrics });
+  state.load();
   const topics = { devices, profiles, ownership };
   const writer = new ChangeWriter({
     sender: { send: (topic, ...rest) => topics[topic as keyof typeof topics].send(topic, ...rest) },
@@ -210,7 +166,7 @@ export async function startApi(
   const readiness = () =>
     readinessOf({
       ...facts,
-      slots: state.progress.map(({ slot }) => state.freshness(slot)),
+      slots: Array.from({ length: slots }, (_, slot) => state.freshness(slot)),
       readyStalenessMs: 10_000,
     });
   const server = new ApiServer({
@@ -267,11 +223,7 @@ export async function startApi(
     origin = 'openconfig',
   ): void => {
     seq += 1n;
-    const slot = slotOf(device, slots);
-    const at = { epoch, seq, receivedAtNs: clock.nowNs() };
-    const record = { value: encodeTypedValue(value), timestampNs, sampled: false, atomicRoot: '' };
-    state.store.apply(slot, device, `${origin}:${path}`, record, at);
-    state.progress[slot]!.record(epoch, seq);
+    state.write(seq, [{ device, origin, path, value: encodeTypedValue(value), timestampNs }]);
   };
   const setStatus = (device: string, deviceState: DeviceState, instance?: string): void => {
     status.set(device, {

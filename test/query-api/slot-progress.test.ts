@@ -44,40 +44,74 @@ test('a slot that no replicator ever wrote is incomplete and says why', () => {
   expect(progress.freshness(1_000, 0)).toEqual({ kind: 'incomplete', reason: 'no replicator has written it yet' });
 });
 
-test('complete never lies inside a position: the highest counts once a higher one is seen (F3)', () => {
+test('complete moves at the end of a batch, to its highest position (F3)', () => {
   const progress = new SlotProgress(3);
   expect(progress.complete).toBeNull();
   progress.record(1n, 5n);
-  expect(progress.complete).toBeNull();
   progress.record(1n, 5n);
-  expect(progress.complete).toBeNull();
   progress.record(1n, 7n);
-  expect(progress.complete).toEqual(position(5));
-  progress.marker(marker(7), 0, true);
+  expect(progress.complete).toBeNull();
+  progress.applied(0, true);
   expect(progress.complete).toEqual(position(7));
+  progress.marker(marker(9), 0, true);
+  progress.applied(0, true);
+  expect(progress.complete).toEqual(position(9));
   progress.record(2n, 1n);
-  progress.record(2n, 2n);
+  progress.applied(0, true);
   expect(progress.complete).toEqual(position(1, 2));
+});
+
+test('complete never lies inside a position of which more follows (F3)', () => {
+  const progress = new SlotProgress(3);
+  progress.record(1n, 4n);
+  progress.record(1n, 5n, true);
+  progress.record(1n, 5n, true);
+  progress.applied(0, true);
+  expect([progress.complete, progress.unfinished]).toEqual([position(4), { epoch: 1n, seq: 5n }]);
+  expect([progress.reached(position(4)), progress.reached(position(5))]).toEqual([true, false]);
+  progress.marker(marker(5), 0, true);
+  progress.applied(0, true);
+  expect(progress.complete).toEqual(position(4));
+  progress.record(1n, 5n, false);
+  progress.applied(0, true);
+  expect([progress.complete, progress.unfinished]).toEqual([position(5), null]);
+});
+
+test('a cut position whose rest never comes is complete with the next one, and one written again stays complete (F3)', () => {
+  const progress = new SlotProgress(3);
+  progress.record(1n, 5n, true);
+  progress.applied(0, true);
+  expect(progress.complete).toBeNull();
+  progress.record(2n, 1n, true);
+  progress.applied(0, true);
+  expect(progress.complete).toEqual(position(5));
+  progress.record(2n, 1n);
+  progress.applied(0, true);
+  progress.record(2n, 1n, true);
+  progress.applied(0, true);
+  expect([progress.complete, progress.unfinished]).toEqual([position(1, 2), null]);
 });
 
 test('complete never steps back, and late records of a lower position do not move it', () => {
   const progress = new SlotProgress(3);
   progress.marker(marker(9), 0, true);
-  progress.record(1n, 4n);
-  progress.record(1n, 10n);
+  progress.record(1n, 4n, true);
+  progress.applied(0, true);
   expect(progress.complete).toEqual(position(9));
   progress.marker(marker(3), 0, true);
+  progress.applied(0, true);
   expect(progress.complete).toEqual(position(9));
 });
 
 test('a position between two that are seen is reached', () => {
   const progress = new SlotProgress(3);
   progress.record(1n, 5n);
-  expect(progress.reached(position(5))).toBe(false);
-  progress.record(1n, 9n);
+  progress.record(1n, 9n, true);
+  progress.applied(0, true);
   expect(progress.reached(position(7))).toBe(true);
   expect(progress.reached(position(9))).toBe(false);
   expect(progress.reached(position(1, 2))).toBe(false);
-  progress.marker(marker(9), 0, true);
+  progress.record(1n, 9n);
+  progress.applied(0, true);
   expect(progress.reached(position(9))).toBe(true);
 });

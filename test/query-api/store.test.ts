@@ -32,8 +32,10 @@ test('per key the record of the highest position wins, whatever order they come 
 test('a repeat of the same position replaces: the last of one notification counts (L1, N12)', () => {
   const store = new MapStore();
   store.apply(0, 'd', 'openconfig:/a', leaf('1'), at(1, 1));
-  expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 1))).toBe('stored');
+  expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 1))).toBe('repeated');
   expect(found(store, 'd', '/a')).toEqual(['openconfig:/a=2']);
+  expect(store.apply(0, 'd', 'openconfig:/a', null, at(1, 2))).toBe('deleted');
+  expect(store.apply(0, 'd', 'openconfig:/a', null, at(1, 2))).toBe('repeated');
 });
 
 test('a tombstone holds off late records through one sweep and is forgotten at the second (L2)', () => {

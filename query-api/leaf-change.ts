@@ -1,0 +1,80 @@
+/** One change of a leaf as streams keep it: what the record said, free of the fetch that brought it. Pure. */
+import { type PathId, type PathTable } from '../core/path-table.ts';
+import { type Leaf } from '../schemas/leaf.ts';
+import { type RecordHeader } from '../schemas/position.ts';
+import { type PathElem } from '../schemas/path.ts';
+import { type Slot } from '../schemas/slot.ts';
+import { type LeafChange } from './state-feed.ts';
+import { type LeafView } from './store.ts';
+
+export interface ChangeSource {
+  readonly header: RecordHeader;
+  readonly device: string;
+  /** `origin:/path` */
+  readonly key: string;
+  /** null: deleted. */
+  readonly leaf: Leaf | null;
+}
+
+/** Throws RecordMalformed if the key is none. */
+export function leafChange(paths: PathTable, slot: Slot, { header, device, key, leaf }: ChangeSource): LeafChange {
+  const pathId = paths.intern(key);
+  const { epoch, seq, receivedAtNs } = header;
+  return {
+    slot,
+    device,
+    key: paths.key(pathId),
+    pathId,
+    leaf: leaf === null ? null : new ChangedLeaf(paths, pathId, device, leaf, header),
+    timestampNs: leaf === null ? receivedAtNs : leaf.timestampNs,
+    epoch,
+    seq,
+  };
+}
+
+class ChangedLeaf implements LeafView {
+  readonly device: string;
+  readonly timestampNs: bigint;
+  readonly receivedAtNs: bigint;
+  readonly epoch: bigint;
+  readonly seq: bigint;
+  readonly sampled: boolean;
+  readonly atomicRoot: string;
+  readonly #paths: PathTable;
+  readonly #pathId: PathId;
+  /** One-byte characters: a slice of the fetch would keep all of it alive. */
+  readonly #bytes: string;
+
+  constructor(paths: PathTable, pathId: PathId, device: string, leaf: Leaf, header: RecordHeader) {
+    this.device = device;
+    this.timestampNs = leaf.timestampNs;
+    this.receivedAtNs = header.receivedAtNs;
+    this.epoch = header.epoch;
+    this.seq = header.seq;
+    this.sampled = leaf.sampled;
+    this.atomicRoot = leaf.atomicRoot;
+    this.#paths = paths;
+    this.#pathId = pathId;
+    this.#bytes = leaf.value.toString('latin1');
+  }
+
+  get origin(): string {
+    return this.#paths.origin(this.#pathId);
+  }
+
+  get path(): string {
+    return this.#paths.path(this.#pathId);
+  }
+
+  get key(): string {
+    return this.#paths.key(this.#pathId);
+  }
+
+  get elems(): readonly PathElem[] {
+    return this.#paths.elems(this.#pathId);
+  }
+
+  get value(): Buffer {
+    return Buffer.from(this.#bytes, 'latin1');
+  }
+}
