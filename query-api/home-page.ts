@@ -1,25 +1,11 @@
-/**
- * The page at `/`: how the cluster is, the devices with their sessions, and the values of the one that is chosen.
- * Self-contained: one document, one style, one script, no other request than those below `/api/v1`.
- */
-import { createHash } from 'node:crypto';
+/** The page at `/`: how the cluster is, the devices with their sessions, and the values of the one that is chosen. */
 import { homeScript } from './home-script.ts';
 import { homeStyle } from './home-style.ts';
-import { type Route } from './route.ts';
+import { pageRoute } from './page.ts';
 
-const html = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Holdfast</title>
-<link rel="icon" href="data:,">
-<style>${homeStyle}</style>
-</head>
-<body>
-<header>
+const body = `<header>
 <h1>Holdfast</h1>
-<nav aria-label="Answers in JSON"><a href="/api/v1/cluster">cluster</a><a href="/api/v1/devices">devices</a><a href="/api/v1/ownership">ownership</a><a href="/api/v1/instances">instances</a><a href="/metrics">metrics</a><a href="/readyz">readiness</a></nav>
+<nav aria-label="Answers in JSON"><a href="/api/v1/cluster">cluster</a><a href="/api/v1/devices">devices</a><a href="/api/v1/ownership">ownership</a><a href="/api/v1/instances">instances</a><a href="/metrics">metrics</a><a href="/readyz">readiness</a><a href="/api/v1/docs">API</a></nav>
 </header>
 <main>
 <div role="alert"><p id="banner" class="banner" hidden><span id="banner-text"></span></p></div>
@@ -59,34 +45,13 @@ const html = `<!doctype html>
 </div>
 </section>
 </div>
-</main>
-<script>${homeScript}</script>
-</body>
-</html>
-`;
+</main>`;
 
-const sourceHash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-
-/** Nothing but this page's own style and script runs, and it talks to this server only. */
-const policy = [
-  "default-src 'none'",
-  `style-src ${sourceHash(homeStyle)}`,
-  `script-src ${sourceHash(homeScript)}`,
-  "connect-src 'self'",
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-export const homeRoute: Route = {
-  method: 'GET',
+export const homeRoute = pageRoute({
   path: '/',
-  parameters: null,
-  answer: () => ({
-    status: 200,
-    body: html,
-    contentType: 'text/html; charset=utf-8',
-    headers: { 'Content-Security-Policy': policy },
-  }),
-};
+  title: 'Holdfast',
+  summary: 'The page for people',
+  style: homeStyle,
+  script: homeScript,
+  body,
+});

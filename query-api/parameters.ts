@@ -4,6 +4,7 @@
  * in a Map and never become properties.
  */
 import { HoldfastError } from '../core/errors.ts';
+import { limitRange, type Range } from './query-parameters.ts';
 
 export type Parameters = ReadonlyMap<string, readonly string[]>;
 
@@ -49,7 +50,7 @@ export function single(parameters: Parameters, name: string): string | undefined
 }
 
 /** An integer within its range; `undefined` when not given. */
-export function integer(parameters: Parameters, name: string, range: { min: number; max: number }): number | undefined {
+export function integer(parameters: Parameters, name: string, range: Range): number | undefined {
   const text = single(parameters, name);
   if (text === undefined) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -89,6 +90,19 @@ export function labelFilters(parameters: Parameters): LabelFilter[] {
 /** A page token: opaque to clients, to us the sort key of the last thing answered. */
 export function formatPageToken(parts: readonly string[]): string {
   return Buffer.from(JSON.stringify(parts), 'utf8').toString('base64url');
+}
+
+/** The page of `names` (ascending) that a request asks for with `limit` and `next`. */
+export function pageOf(
+  names: readonly string[],
+  parameters: Parameters,
+  limits: { readonly maxLeaves: number },
+): { readonly entries: readonly string[]; readonly next: string | null } {
+  const limit = integer(parameters, 'limit', limitRange(limits)) ?? limits.maxLeaves;
+  const [after = ''] = pageToken(parameters, 1) ?? [];
+  const rest = names.filter((name) => name > after);
+  const entries = rest.slice(0, limit);
+  return { entries, next: rest.length > limit ? formatPageToken(entries.slice(-1)) : null };
 }
 
 /** The sort key in `next`; `undefined` for the first page. Throws `PARAMETER_INVALID`. */

@@ -35,6 +35,14 @@ const requestProblems: Partial<Record<ErrorCode, readonly [status: number, title
   KAFKA_UNAVAILABLE: [503, 'Kafka is unavailable'],
 };
 
+/** Status of a problem that a request can meet; throws for a code that no request is answered with. */
+export function problemStatus(code: ErrorCode): number {
+  if (code === 'INTERNAL') return 500;
+  const known = requestProblems[code];
+  if (known === undefined) throw new Error(`${code} answers no request`);
+  return known[0];
+}
+
 /** What lower layers call a Kafka that does not answer; to a client it is all one. */
 const kafkaCodes: ReadonlySet<ErrorCode> = new Set(['KAFKA_UNREACHABLE', 'KAFKA_DENIED', 'TOPIC_MISSING']);
 

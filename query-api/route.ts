@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '../core/errors.ts';
 import { type Parameters } from './parameters.ts';
+import { type QueryParameters, type RouteDescription } from './route-description.ts';
 import { type StreamAnswer } from './stream-answer.ts';
 
 export interface ApiRequest {
@@ -35,10 +36,10 @@ export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE' | 'ANY';
   /** Pattern of path-to-regexp 8; also the `route` label of the metrics. */
   readonly path: string;
-  /** Query parameters that the route takes; `null`: it reads the URL itself. */
-  readonly parameters: readonly string[] | null;
-  /** False for a POST that says everything in its path. */
-  readonly takesBody?: false;
+  /** Query parameters that the route takes, others are refused; `null`: it reads the URL itself. */
+  readonly parameters: QueryParameters | null;
+  /** What the API document says of it; a PUT or POST without `body` says everything in its path. */
+  readonly about: RouteDescription;
   answer(request: ApiRequest): Answer | StreamAnswer | Promise<Answer | StreamAnswer>;
 }
 

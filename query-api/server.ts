@@ -41,6 +41,12 @@ export interface ApiServerOptions {
   readonly metrics: Pick<QueryApiMetrics, 'requestSeconds'>;
 }
 
+interface Mounted {
+  readonly route: Route;
+  /** Of the query parameters that it takes; `null`: it reads the URL itself. */
+  readonly names: readonly string[] | null;
+}
+
 /** Requests that are being answered get this long when the server stops. */
 const stopGraceMs = 1_000;
 const problemType = 'application/problem+json';
@@ -105,7 +111,7 @@ export class ApiServer implements Component {
     app.use((request: Request) => {
       throw new HoldfastError(
         'ROUTE_UNKNOWN',
-        `there is no ${request.path.slice(0, 200)} here; start at /api/v1/cluster`,
+        `there is no ${request.path.slice(0, 200)} here; /api/v1/docs shows what is`,
       );
     });
     app.use(this.#answerError());
@@ -143,10 +149,11 @@ export class ApiServer implements Component {
     const mounted = app.route(path);
     const parseBody = express.json({ limit: this.#options.limits.maxBodyBytes, strict: false });
     for (const route of routes) {
-      const answer: RequestHandler = (request, response) => this.#answer(route, request, response);
+      const names = route.parameters === null ? null : Object.keys(route.parameters);
+      const answer: RequestHandler = (request, response) => this.#answer({ route, names }, request, response);
       if (route.method === 'GET') mounted.get(answer);
       else if (route.method === 'PUT') mounted.put(requireJson, parseBody, answer);
-      else if (route.method === 'POST' && route.takesBody === false) mounted.post(requireOwnOrigin, answer);
+      else if (route.method === 'POST' && route.about.body === undefined) mounted.post(requireOwnOrigin, answer);
       else if (route.method === 'POST') mounted.post(requireJson, parseBody, answer);
       else if (route.method === 'DELETE') mounted.delete(answer);
       else mounted.all(answer);
@@ -160,7 +167,7 @@ export class ApiServer implements Component {
     });
   }
 
-  async #answer(route: Route, request: Request, response: Response): Promise<void> {
+  async #answer({ route, names }: Mounted, request: Request, response: Response): Promise<void> {
     const startedMonotonicMs = this.#options.clock.monotonicMs();
     const gone = new AbortController();
     let observed = false;
@@ -176,9 +183,7 @@ export class ApiServer implements Component {
     });
     const { url } = request;
     const parameters =
-      route.parameters === null
-        ? new Map<string, string[]>()
-        : parseParameters(url, route.parameters, this.#options.limits.maxPaths);
+      names === null ? new Map<string, string[]>() : parseParameters(url, names, this.#options.limits.maxPaths);
     const asked: ApiRequest = {
       method: request.method,
       url,

@@ -62,7 +62,8 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const readiness = (): Readiness => readinessNow(settings, tables, replica);
   const registry = registryWatch(settings, deps, logger);
   const health = healthOf(replica, registry);
-  const routes = routesOf({ context, health, metrics, readiness, schemaRecords: () => tables.schemas.values() });
+  const schemaRecords = () => tables.schemas.values();
+  const routes = routesOf({ context, health, metrics, readiness, schemaRecords, version: deps.version });
   const server = new ApiServer({
     listen: settings.httpListen,
     advertisedHost: advertisedHost(settings),

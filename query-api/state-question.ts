@@ -8,6 +8,7 @@ import { type Slot, slotOf } from '../schemas/slot.ts';
 import { type ValueEncoding } from '../schemas/value.ts';
 import { formatLeaf } from './leaf-json.ts';
 import { choice, formatPageToken, integer, invalid, pageToken, type Parameters } from './parameters.ts';
+import { encodings, limitRange } from './query-parameters.ts';
 import { type LeafView, type StoreView } from './store.ts';
 
 export interface NamedPattern {
@@ -24,8 +25,6 @@ export interface StateQuestion {
   readonly after: readonly string[] | undefined;
 }
 
-export const questionParameters = ['path', 'encoding', 'limit', 'next'] as const;
-
 /** Throws `PATH_MALFORMED` (as PathMalformed) and `PARAMETER_INVALID`. */
 export function parseQuestion(
   parameters: Parameters,
@@ -34,8 +33,8 @@ export function parseQuestion(
   const paths = parameters.get('path') ?? ['/'];
   return {
     patterns: paths.map((text) => ({ text, pattern: parsePattern(text, limits.maxPathElements) })),
-    encoding: choice(parameters, 'encoding', ['rfc7951', 'native', 'typed']) ?? 'rfc7951',
-    limit: integer(parameters, 'limit', { min: 1, max: limits.maxLeaves }) ?? limits.maxLeaves,
+    encoding: choice(parameters, 'encoding', encodings) ?? 'rfc7951',
+    limit: integer(parameters, 'limit', limitRange(limits)) ?? limits.maxLeaves,
     after: pageToken(parameters, 2),
   };
 }

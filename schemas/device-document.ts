@@ -61,7 +61,8 @@ const readOnly = {
   changedAt: z.unknown().optional(),
 };
 
-const profileDocument = z.strictObject({
+/** What is written of a profile; `query-api/answers/devices.ts` describes it to clients. */
+export const profileDocument = z.strictObject({
   name,
   encoding: encoding.optional(),
   subscriptions: z.array(subscription).min(1, 'must have at least one'),
@@ -70,7 +71,8 @@ const profileDocument = z.strictObject({
   ...readOnly,
 });
 
-const deviceDocument = z.strictObject({
+/** What is written of a device. */
+export const deviceDocument = z.strictObject({
   name,
   addresses: z.array(address).min(1, 'must have at least one'),
   plaintext: z.boolean().default(false),
@@ -84,7 +86,10 @@ const deviceDocument = z.strictObject({
     .optional(),
   credentials: z.strictObject({ username: z.string().min(1, 'must not be empty'), password: secret }).optional(),
   // Not z.record: that drops a label named `__proto__` (N18).
-  labels: z.custom<object>(isLabels, 'must be names with texts').default({}),
+  labels: z
+    .custom<object>(isLabels, 'must be names with texts')
+    .meta({ type: 'object', additionalProperties: { type: 'string' } })
+    .default({}),
   profiles: z.array(name).default([]),
   subscriptions: z.array(subscription).default([]),
   encoding: encoding.optional(),

@@ -186,7 +186,7 @@ export class DevSession {
     print('');
     print(`holdfast is ready in ${(tookMs / 1000).toFixed(1)} s`);
     print('');
-    print(`  page      ${api.base}/`);
+    print(`  page      ${api.base}/   (routes: ${api.base}/api/v1/docs)`);
     for (const { http, instanceId } of this.#plans('query-api'))
       print(`  HTTP      http://${http}/api/v1   (${instanceId})`);
     print(`  Kafka     ${this.#brokers?.brokers.join(',') ?? ''}   (${this.#brokers?.what ?? ''})`);

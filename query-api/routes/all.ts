@@ -5,6 +5,7 @@ import { type Metrics } from '../../core/metrics.ts';
 import { type ApiContext } from '../api-context.ts';
 import { homeRoute } from '../home-page.ts';
 import { type Route } from '../route.ts';
+import { apiDocumentRoutes } from './api-document.ts';
 import { type ClusterHealth, clusterRoutes } from './cluster.ts';
 import { deviceRoutes } from './devices.ts';
 import { healthRoutes } from './health.ts';
@@ -20,10 +21,12 @@ export interface RouteSources {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   readonly schemaRecords: () => Iterable<SchemaRecord>;
+  /** Of the product. */
+  readonly version: string;
 }
 
-export function routesOf({ context, health, metrics, readiness, schemaRecords }: RouteSources): Route[] {
-  return [
+export function routesOf({ context, health, metrics, readiness, schemaRecords, version }: RouteSources): Route[] {
+  const routes: Route[] = [
     homeRoute,
     ...stateRoutes(context), // the hot ones first: Express tries one after another
     ...deviceRoutes(context),
@@ -34,4 +37,6 @@ export function routesOf({ context, health, metrics, readiness, schemaRecords }:
     ...healthRoutes(metrics, readiness),
     ...schemaRoutes(schemaRecords),
   ];
+  routes.push(...apiDocumentRoutes(routes, version));
+  return routes;
 }

@@ -1,4 +1,5 @@
 /** `GET /api/v1/cluster`: the summary an operator looks at first. Answers with what is known even when Kafka is away. */
+import { clusterAnswer } from '../answers/cluster.ts';
 import { type ApiContext, isSynced } from '../api-context.ts';
 import { type Route, success } from '../route.ts';
 import { slotsHeld } from './ownership.ts';
@@ -16,7 +17,14 @@ export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route
     {
       method: 'GET',
       path: '/api/v1/cluster',
-      parameters: [],
+      parameters: {},
+      about: {
+        group: 'operations',
+        summary: 'How the cluster is',
+        description: 'Answers with what is known even when Kafka is away.',
+        answers: { 200: { description: 'The summary', body: clusterAnswer } },
+        codes: [],
+      },
       answer: () => {
         const { tables, slots } = context;
         const roles = new Map<string, number>();

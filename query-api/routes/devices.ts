@@ -6,7 +6,9 @@ import { type ApiContext, requireDevice, requireTables } from '../api-context.ts
 import { changedByOf } from '../changed-by.ts';
 import { deviceNames } from '../device-filter.ts';
 import { matchesTag } from '../etag.ts';
-import { formatPageToken, integer, pageToken } from '../parameters.ts';
+import { pageOf } from '../parameters.ts';
+import { labelFilter, paging } from '../query-parameters.ts';
+import { aboutDevices } from './about-devices.ts';
 import { type Answer, type ApiRequest, param, type Route, success, successText, warningsText } from '../route.ts';
 
 export function deviceRoutes(context: ApiContext): Route[] {
@@ -14,13 +16,15 @@ export function deviceRoutes(context: ApiContext): Route[] {
     {
       method: 'GET',
       path: '/api/v1/devices',
-      parameters: ['label', 'limit', 'next'],
+      parameters: { ...labelFilter(context.limits), ...paging(context.limits) },
+      about: aboutDevices.list,
       answer: (request) => listDevices(context, request),
     },
     {
       method: 'GET',
       path: '/api/v1/devices/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutDevices.read,
       answer: (request) => {
         const device = requireDevice(context, param(request, 'name'));
         const etag = context.desired.deviceTag(device);
@@ -33,7 +37,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
     {
       method: 'PUT',
       path: '/api/v1/devices/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutDevices.write,
       answer: async (request) => {
         requireTables(context);
         const changed = await context.desired.putDevice(param(request, 'name'), request.body, authorOf(request));
@@ -44,7 +49,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
     {
       method: 'DELETE',
       path: '/api/v1/devices/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutDevices.remove,
       answer: async (request) => {
         const { name } = requireDevice(context, param(request, 'name'));
         await context.desired.deleteDevice(name, authorOf(request));
@@ -54,7 +60,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
     {
       method: 'POST',
       path: '/api/v1/devices\\:import',
-      parameters: [],
+      parameters: {},
+      about: aboutDevices.import,
       answer: async (request) => {
         requireTables(context);
         const { warnings, ...tallies } = await context.desired.import(request.body, authorOf(request));
@@ -65,13 +72,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
 }
 
 function listDevices(context: ApiContext, request: ApiRequest): Answer {
-  const limit =
-    integer(request.parameters, 'limit', { min: 1, max: context.limits.maxLeaves }) ?? context.limits.maxLeaves;
-  const [after = ''] = pageToken(request.parameters, 1) ?? [];
-  const names = deviceNames(context, request.parameters).filter((name) => name > after);
-  const page = names.slice(0, limit);
-  const devices = page.map((name) => deviceDocument(context, requireDevice(context, name)));
-  return success({ devices, next: names.length > limit ? formatPageToken(page.slice(-1)) : null });
+  const { entries, next } = pageOf(deviceNames(context, request.parameters), request.parameters, context.limits);
+  return success({ devices: entries.map((name) => deviceDocument(context, requireDevice(context, name))), next });
 }
 
 /** The record with its status, as contracts have it; `status` null: no owner has said anything yet. */

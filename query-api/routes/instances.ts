@@ -1,25 +1,49 @@
 /** `/api/v1/instances`: the processes of this cluster that we have seen lately, and the wish that one holds no slots. */
 import { type Placement } from '../../schemas/ownership.ts';
+import { instancesAnswer } from '../answers/cluster.ts';
+import { drainAnswer, resumeAnswer } from '../answers/ownership.ts';
 import { type ApiContext, requireTables } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { isDraining } from '../group-map.ts';
 import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
+import { changes, readsTables } from '../route-description.ts';
 
 export function instanceRoutes(context: ApiContext): Route[] {
   return [
-    { method: 'GET', path: '/api/v1/instances', parameters: [], answer: () => listInstances(context) },
+    {
+      method: 'GET',
+      path: '/api/v1/instances',
+      parameters: {},
+      about: {
+        group: 'ownership',
+        summary: 'Processes seen lately',
+        answers: { 200: { description: 'The instances, by name', body: instancesAnswer } },
+        codes: readsTables,
+      },
+      answer: () => listInstances(context),
+    },
     {
       method: 'POST',
       path: '/api/v1/instances/:id\\:drain',
-      parameters: [],
-      takesBody: false,
+      parameters: {},
+      about: {
+        group: 'ownership',
+        summary: 'Wish that an instance holds no slots',
+        answers: { 202: { description: 'The wish is durable; what it sets off is still to come', body: drainAnswer } },
+        codes: [...changes, 'INSTANCE_UNKNOWN'],
+      },
       answer: (request) => drain(context, request),
     },
     {
       method: 'POST',
       path: '/api/v1/instances/:id\\:resume',
-      parameters: [],
-      takesBody: false,
+      parameters: {},
+      about: {
+        group: 'ownership',
+        summary: 'Withdraw the wish that an instance holds no slots',
+        answers: { 202: { description: 'There is no such wish any more', body: resumeAnswer } },
+        codes: [...changes, 'INSTANCE_UNKNOWN'],
+      },
       answer: async (request) => {
         requireTables(context);
         const instance = param(request, 'id');

@@ -1,25 +1,40 @@
 /** `/api/v1/ownership`: who holds which slot, of ingest or of the replicators, and the wish that one moves. */
+import { z } from 'zod';
 import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { formatPosition } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { type GroupRole } from '../../schemas/topics.ts';
+import { moveAnswer, moveBody, ownershipAnswer } from '../answers/ownership.ts';
 import { type ApiContext, requireTables, type TablesView } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { groupPlacement, memberName, ownerName, planOf, slotRecord } from '../group-map.ts';
 import { choice, invalid } from '../parameters.ts';
 import { bodyInvalid } from '../problem.ts';
 import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
+import { changes, type QueryParameters, readsTables, takesBody } from '../route-description.ts';
 import { changeDocument } from './instances.ts';
+
+const groups = ['ingest', 'replicator'] as const;
+
+const whichGroup: QueryParameters = {
+  group: { description: 'Whose slots; ingest if left out', schema: z.enum(groups) },
+};
 
 export function ownershipRoutes(context: ApiContext): Route[] {
   return [
     {
       method: 'GET',
       path: '/api/v1/ownership',
-      parameters: ['group'],
+      parameters: whichGroup,
+      about: {
+        group: 'ownership',
+        summary: 'Who holds which slot',
+        answers: { 200: { description: 'The plan and the slots', body: ownershipAnswer } },
+        codes: readsTables,
+      },
       answer: (request) => {
         const tables = requireTables(context);
-        const group = choice(request.parameters, 'group', ['ingest', 'replicator']) ?? 'ingest';
+        const group = choice(request.parameters, 'group', groups) ?? 'ingest';
         const plan = planOf(tables, group);
         const slots = Array.from({ length: context.slots }, (_, slot) => slotDocument({ tables, group, plan, slot }));
         return success({ plan: planDocument(plan), slots });
@@ -28,7 +43,14 @@ export function ownershipRoutes(context: ApiContext): Route[] {
     {
       method: 'POST',
       path: '/api/v1/ownership/:slot\\:move',
-      parameters: [],
+      parameters: {},
+      about: {
+        group: 'ownership',
+        summary: 'Wish that a slot moves to an instance',
+        body: { schema: moveBody, example: { to: 'ingest-2' } },
+        answers: { 202: { description: 'The wish is durable; what it sets off is still to come', body: moveAnswer } },
+        codes: [...changes, ...takesBody, 'INSTANCE_UNKNOWN'],
+      },
       answer: (request) => moveSlot(context, request),
     },
   ];

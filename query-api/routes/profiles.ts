@@ -4,7 +4,10 @@ import { formatProfile } from '../../schemas/device-document.ts';
 import { type Profile } from '../../schemas/profile.ts';
 import { type ApiContext, requireTables } from '../api-context.ts';
 import { matchesTag } from '../etag.ts';
+import { pageOf } from '../parameters.ts';
+import { paging } from '../query-parameters.ts';
 import { param, type Route, success } from '../route.ts';
+import { aboutProfiles } from './about-devices.ts';
 import { authorOf, changedAnswer } from './devices.ts';
 
 export function profileRoutes(context: ApiContext): Route[] {
@@ -12,16 +15,21 @@ export function profileRoutes(context: ApiContext): Route[] {
     {
       method: 'GET',
       path: '/api/v1/profiles',
-      parameters: [],
-      answer: () => {
-        const profiles = [...requireTables(context).profiles.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-        return success({ profiles: profiles.map(([, profile]) => formatProfile(profile)), next: null });
+      parameters: paging(context.limits),
+      about: aboutProfiles.list,
+      answer: (request) => {
+        const { limits } = context;
+        const { profiles } = requireTables(context);
+        const names = [...profiles.entries()].map(([name]) => name).sort();
+        const { entries, next } = pageOf(names, request.parameters, limits);
+        return success({ profiles: entries.map((name) => formatProfile(requireProfile(context, name))), next });
       },
     },
     {
       method: 'GET',
       path: '/api/v1/profiles/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutProfiles.read,
       answer: (request) => {
         const profile = requireProfile(context, param(request, 'name'));
         const etag = context.desired.profileTag(profile);
@@ -33,7 +41,8 @@ export function profileRoutes(context: ApiContext): Route[] {
     {
       method: 'PUT',
       path: '/api/v1/profiles/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutProfiles.write,
       answer: async (request) => {
         requireTables(context);
         const changed = await context.desired.putProfile(param(request, 'name'), request.body, authorOf(request));
@@ -43,7 +52,8 @@ export function profileRoutes(context: ApiContext): Route[] {
     {
       method: 'DELETE',
       path: '/api/v1/profiles/:name',
-      parameters: [],
+      parameters: {},
+      about: aboutProfiles.remove,
       answer: async (request) => {
         const { name } = requireProfile(context, param(request, 'name'));
         await context.desired.deleteProfile(name, authorOf(request));

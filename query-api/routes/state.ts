@@ -5,22 +5,48 @@ import { type Position } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { stateHeaders } from '../answer-headers.ts';
 import { type ApiContext, isSynced, requireDevice, requireTables, slotsOf } from '../api-context.ts';
+import { stateAnswer } from '../answers/state.ts';
 import { deviceNames } from '../device-filter.ts';
 import { integer, single, type Parameters } from '../parameters.ts';
+import {
+  deviceFilter,
+  freshness,
+  paging,
+  pathFilter,
+  stalenessMsRange,
+  valueEncoding,
+  waitMsDefault,
+  waitMsRange,
+} from '../query-parameters.ts';
+import { type RouteDescription } from '../route-description.ts';
 import { type Answer, type ApiRequest, param, type Route, successText } from '../route.ts';
 import { select } from '../select.ts';
-import { answerQuestion, parseQuestion, questionParameters } from '../state-question.ts';
+import { answerQuestion, parseQuestion } from '../state-question.ts';
 
-const parameters = [...questionParameters, 'maxStalenessMs', 'atLeast', 'maxWaitMs'];
-const defaultWaitMs = 1_000;
-const stalenessMsMax = 86_400_000;
+const about = (summary: string): RouteDescription => ({
+  group: 'state',
+  summary,
+  description:
+    'A path that nothing matches is answered with no leaves. Where nobody is as fresh as asked for, the answer is 503: an old value is never passed off as new.',
+  answers: {
+    200: {
+      description: 'The leaves, by device and path',
+      body: stateAnswer,
+      headers: ['Holdfast-Cursor', 'Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Owner', 'Holdfast-Divert'],
+    },
+  },
+  codes: ['PATH_MALFORMED', 'CURSOR_MALFORMED', 'DEVICE_UNKNOWN', 'NOT_CAUGHT_UP', 'TOO_STALE'],
+});
 
 export function stateRoutes(context: ApiContext): Route[] {
+  const { limits } = context;
+  const parameters = { ...pathFilter(limits), ...valueEncoding, ...paging(limits), ...freshness(limits) };
   return [
     {
       method: 'GET',
       path: '/api/v1/devices/:name/state',
       parameters,
+      about: about('Leaves of one device'),
       answer: (request) => {
         const { name } = requireDevice(context, param(request, 'name'));
         return answerState(context, request, [name], slotsOf([name], context.slots));
@@ -29,7 +55,8 @@ export function stateRoutes(context: ApiContext): Route[] {
     {
       method: 'GET',
       path: '/api/v1/state',
-      parameters: [...parameters, 'device', 'label'],
+      parameters: { ...parameters, ...deviceFilter(limits) },
+      about: about('Leaves across devices'),
       answer: (request) => {
         const names = deviceNames(context, request.parameters);
         // A device that a label will match later may come in any slot: such a cursor has all of them.
@@ -68,8 +95,8 @@ async function answerState(
 
 /** Waits for `atLeast`, then asks `select`; throws `TOO_STALE` or `NOT_CAUGHT_UP`. Returns the staleness to state. */
 async function requireFresh(context: ApiContext, request: ApiRequest, slots: readonly Slot[]): Promise<number> {
-  const maxStalenessMs = integer(request.parameters, 'maxStalenessMs', { min: 0, max: stalenessMsMax }) ?? null;
-  const waitMs = integer(request.parameters, 'maxWaitMs', { min: 0, max: context.limits.maxWaitMs }) ?? defaultWaitMs;
+  const maxStalenessMs = integer(request.parameters, 'maxStalenessMs', stalenessMsRange) ?? null;
+  const waitMs = integer(request.parameters, 'maxWaitMs', waitMsRange(context.limits)) ?? waitMsDefault;
   const wanted = wantedPositions(request.parameters, context.slots, slots);
   if (wanted.length > 0 && !(await context.state.reached(wanted, waitMs, request.signal))) {
     const detail = `nobody is as far as the cursor after waiting ${waitMs} ms`;

@@ -19,6 +19,7 @@ import { DeletedNames } from '../../query-api/deleted-names.ts';
 import { DesiredState } from '../../query-api/desired-state.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { decodeOwnershipRow, type OwnershipRow } from '../../query-api/ownership-row.ts';
+import { apiDocument } from '../../query-api/openapi.ts';
 import { readinessOf } from '../../query-api/readiness.ts';
 import { routesOf } from '../../query-api/routes/all.ts';
 import { ApiServer } from '../../query-api/server.ts';
@@ -26,6 +27,7 @@ import { Sightings } from '../../query-api/sightings.ts';
 import { type StatusRow } from '../../query-api/status-row.ts';
 import { Wishes } from '../../query-api/wishes.ts';
 import { MemoryState } from './memory-state.ts';
+import { answerProblems } from './described-answer.ts';
 
 export const slots = 4;
 export const epoch = 1_700_000_000_005n;
@@ -169,23 +171,26 @@ export async function startApi(
       slots: Array.from({ length: slots }, (_, slot) => state.freshness(slot)),
       readyStalenessMs: 10_000,
     });
+  const routes = routesOf({
+    context,
+    health: {
+      kafkaOk: () => facts.kafkaOk,
+      worstStalenessMs: () => 12,
+      registryAnswers: () => facts.registryAnswers,
+    },
+    metrics,
+    readiness,
+    version: '0.0.0',
+    schemaRecords: () =>
+      overrides.schemas ?? [
+        { subject: 's', id: 5, schemaType: 'PROTOBUF', schema: 'message', references: [], registeredAt: 1 },
+      ],
+  });
+  const document = apiDocument(routes, '0.0.0');
   const server = new ApiServer({
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
-    routes: routesOf({
-      context,
-      health: {
-        kafkaOk: () => facts.kafkaOk,
-        worstStalenessMs: () => 12,
-        registryAnswers: () => facts.registryAnswers,
-      },
-      metrics,
-      readiness,
-      schemaRecords: () =>
-        overrides.schemas ?? [
-          { subject: 's', id: 5, schemaType: 'PROTOBUF', schema: 'message', references: [], registeredAt: 1 },
-        ],
-    }),
+    routes,
     limits,
     clock,
     logger: silentLogger,
@@ -195,10 +200,13 @@ export async function startApi(
   const ask = async (path: string, init: RequestInit = {}): Promise<Reply> => {
     const response = await fetch(`http://${server.address}${path}`, init);
     const text = await response.text();
+    const { status, headers } = response;
+    const problems = answerProblems(document, { method: init.method ?? 'GET', url: path, status, headers, text });
+    if (problems.length > 0) throw new Error(`${path} is not answered as described: ${problems.join('; ')}\n${text}`);
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
     return {
-      status: response.status,
-      headers: response.headers,
+      status,
+      headers,
       text,
       body: (isJson && text !== '' ? JSON.parse(text) : {}) as Reply['body'],
     };
@@ -231,7 +239,7 @@ export async function startApi(
       position: { slot: slotOf(device, slots), epoch, seq },
     });
   };
-  return { server, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
+  return { server, routes, document, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
 }
 
 export type Api = Awaited<ReturnType<typeof startApi>>;
