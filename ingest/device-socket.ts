@@ -67,16 +67,21 @@ export class DeviceSocket extends ChannelCredentials {
     const ofCalls = callCredentials ?? CallCredentials.createEmpty();
     return {
       connect: (socket) => this.#secure(socket),
-      waitForReady: () => Promise.resolve(),
+      waitForReady: () => this.#mayDial(),
       getCallCredentials: () => ofCalls,
       destroy: () => undefined,
     };
   }
 
+  /** Asked before every TCP connection: after a failed dial grpc-js makes one more by itself, a second after `close`. X3 */
+  #mayDial(): Promise<void> {
+    return this.#closed || this.#connected ? Promise.reject(new Error('the connection was closed')) : Promise.resolve();
+  }
+
   async #secure(raw: Socket): Promise<experimental.SecureConnectResult> {
     if (this.#closed || this.#connected) {
       raw.destroy();
-      throw new Error('the connection was closed'); // X3
+      throw new Error('the connection was closed'); // X3: closed while TCP was being established
     }
     this.#track(raw);
     raw.setKeepAlive(true, keepAliveMs);

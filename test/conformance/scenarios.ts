@@ -3,9 +3,15 @@ import { cacheDeletes } from './cache-deletes.ts';
 import { cacheNames } from './cache-names.ts';
 import { cacheOrder } from './cache-order.ts';
 import { cacheValues } from './cache-values.ts';
+import { clientSecurity } from './client-security.ts';
+import { clientSession } from './client-session.ts';
+import { clientSubscribe } from './client-subscribe.ts';
 import { type Scenario } from './scenario.ts';
 
 export const scenarios: readonly Scenario[] = [
+  ...clientSession,
+  ...clientSecurity,
+  ...clientSubscribe,
   ...cacheValues,
   ...cacheNames,
   ...cacheOrder,

@@ -2,11 +2,13 @@
  * Where scenarios are played: ingest, replicator and query-api as real processes over the Kafka of the test run, a device of
  * its own for each scenario, and a reader of `telemetry`.
  */
-import { readFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type LogBatch } from '../../core/kafka/log-reader.ts';
 import { decodeFrame } from '../../schemas/frame.ts';
 import { type Marker, markerCodec } from '../../schemas/marker.ts';
 import { decodeHeader, type RecordHeader } from '../../schemas/position.ts';
+import { createFleetCertificates, type FleetCertificates } from '../../simulator/certificates.ts';
 import { type TestKafka } from '../support/kafka.ts';
 import { ScriptedDevice, type ScriptedDeviceOptions } from '../support/scripted-device.ts';
 import { Stack } from '../support/stack.ts';
@@ -15,13 +17,13 @@ import { StagedDevice } from './staged-device.ts';
 
 const slots = 4;
 
-/** Short, so that a scenario can wait for what they bound. */
+/** Short, so that a scenario can wait for what they bound; the sync’s is what a slow machine may take from one step to the next. */
 export const timers = {
   redialMs: 50,
   redialMsMax: 400,
   refusedRedialMs: 300,
   dialTimeoutMs: 1_000,
-  syncTimeoutMs: 2_000,
+  syncTimeoutMs: 10_000,
   futureLimitMs: 3_600_000,
 } as const;
 
@@ -53,6 +55,7 @@ export class ConformanceStage {
   readonly #log: TelemetryLog;
   readonly #devices: StagedDevice[] = [];
   readonly #closing: (() => unknown)[] = [];
+  #certificates: Promise<FleetCertificates> | null = null;
 
   constructor(kafka: TestKafka) {
     const env = Object.fromEntries(
@@ -134,7 +137,16 @@ export class ConformanceStage {
     return Number(line?.split(' ').at(-1) ?? 0);
   }
 
-  file(name: string): Promise<string> {
-    return readFile(name, 'utf8');
+  /** One authority for all scenarios, with what it signed, as texts. */
+  certificates(): Promise<FleetCertificates> {
+    this.#certificates ??= createFleetCertificates(Date.now());
+    return this.#certificates;
+  }
+
+  /** Writes a file where ingest can read it; answers the reference to it. */
+  async secret(name: string, content: string): Promise<string> {
+    const file = join(this.stack.dir, name);
+    await writeFile(file, content);
+    return `file:${file}`;
   }
 }

@@ -222,6 +222,21 @@ test('X3: after the connection is lost nothing is dialled behind our back', asyn
   expect(ends).toMatchObject([{ kind: 'failed', failure: { code: 'UNREACHABLE' } }]);
 });
 
+test('X3: after a failed dial that was closed nothing is dialled either, though grpc-js means to a second later', async () => {
+  let dials = 0;
+  const server = createServer((socket) => {
+    dials += 1;
+    socket.destroy();
+  });
+  servers.push({ server, sockets: new Set() });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const connection = dial(`127.0.0.1:${(server.address() as { port: number }).port}`);
+  expect(await connection.capabilities()).toMatchObject({ kind: 'failed' });
+  await connection.close();
+  await new Promise((resolve) => setTimeout(resolve, 1_600)); // its first back-off: 1 s, give or take a fifth
+  expect(dials).toBe(1);
+});
+
 test('a connection without RPCs that the device closes is said to be lost, once; one that we close is not (X2)', async () => {
   const [leaving, staying] = [await scripted(), await scripted({ tls: await certificate() })];
   const lost: string[] = [];

@@ -7,7 +7,7 @@ import {
   type ServerUnaryCall,
   status,
 } from '@grpc/grpc-js';
-import { gnmi, type GnmiEncoding, type SubscribeRequest } from '../../schemas/gnmi.ts';
+import { gnmi, type GnmiEncoding, type ModelData, type SubscribeRequest } from '../../schemas/gnmi.ts';
 import { encodeTypedValue } from '../../schemas/value.ts';
 import { eventually } from './eventually.ts';
 
@@ -27,8 +27,11 @@ const service = {
   subscribe: { path: '/gnmi.gNMI/Subscribe', ...codec, requestStream: true, responseStream: true },
 };
 
+const oneModel = [{ name: 'openconfig-interfaces', organization: 'OpenConfig', version: '3.0.0' }];
+
 export interface ScriptedDeviceOptions {
   readonly encodings?: readonly GnmiEncoding[];
+  readonly models?: readonly ModelData[];
   /** Answers Capabilities with this gRPC status instead. */
   readonly capabilitiesStatus?: { readonly code: number; readonly details: string };
   /** Never answers Capabilities. */
@@ -93,16 +96,15 @@ export class ScriptedDevice {
 
   #capabilities(call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>): void {
     this.metadata.push(call.metadata);
-    const { capabilitiesStatus, encodings = ['JSON', 'PROTO'], mute } = this.options;
+    const { capabilitiesStatus, encodings = ['JSON', 'PROTO'], models = oneModel, mute } = this.options;
     if (mute === true) return;
     if (capabilitiesStatus !== undefined) {
       done(capabilitiesStatus);
       return;
     }
-    const supportedModels = [{ name: 'openconfig-interfaces', organization: 'OpenConfig', version: '3.0.0' }];
     done(
       null,
-      gnmi.CapabilityResponse.encode({ supportedModels, supportedEncodings: encodings, gnmiVersion: '0.10.0' }),
+      gnmi.CapabilityResponse.encode({ supportedModels: models, supportedEncodings: encodings, gnmiVersion: '0.10.0' }),
     );
   }
 
@@ -121,13 +123,17 @@ export class ScriptedDevice {
 
 export class ScriptedStream {
   request: SubscribeRequest | null = null;
+  /** Requests received, of which there should be one. */
+  requests = 0;
   gone = false;
+  readonly openedMonotonicMs = performance.now();
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
 
   constructor(call: ServerDuplexStream<Buffer, Buffer>) {
     this.#call = call;
     call.on('data', (bytes: Buffer) => {
       this.request = gnmi.SubscribeRequest.decode(bytes);
+      this.requests += 1;
     });
     call.on('cancelled', () => {
       this.gone = true;
