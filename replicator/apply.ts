@@ -16,7 +16,8 @@ import { type Tally, type TombstoneCause } from './tally.ts';
  * atomic message also what is as old · D7 an update older than a delete of its path is refused · N12 of equal paths the
  * last counts · N14 equal time and value is a duplicate, equal time and another value is stored · A2 A7 A8 an atomic
  * message replaces everything older below its prefix · A5 deleting a leaf of an intact atomic group deletes the group ·
- * A9 an atomic message clears no more than its RPC subscribes to.
+ * A9 where a session has several RPCs, an atomic message clears what its own RPC brought: each speaks for its part of a
+ * container, and the record of a leaf says whose it is, so a successor decides alike.
  *
  * A change is an entry of the table, already changed: with a value it is written, without one it becomes a tombstone. An
  * entry occurs once among the changes of a record, and not at all if nothing of it changed.
@@ -50,9 +51,11 @@ export function observe(device: DeviceState, said: Exploded, at: RecordPoint, co
     return entry;
   });
   if (isFuture(device, timeNs, at, context)) return entries;
-  const noted = { deleteNs: timeNs, receivedAtNs: at.receivedAtNs, offset: at.offset };
-  const scopes = said.atomic !== null && said.complete ? [...said.deletes, said.atomic] : said.deletes;
-  for (const place of scopes) context.tally.odd['delete-evicted'] += device.window.note(place, noted);
+  const noted = { deleteNs: timeNs, receivedAtNs: at.receivedAtNs, offset: at.offset, rpc: 0 };
+  for (const place of said.deletes) context.tally.odd['delete-evicted'] += device.window.note(place, noted);
+  if (said.atomic !== null && said.complete) {
+    context.tally.odd['delete-evicted'] += device.window.note(said.atomic, { ...noted, rpc: at.rpc }); // A9
+  }
   if (device.latestNs === null || timeNs > device.latestNs) device.latestNs = timeNs;
   return entries;
 }
@@ -79,7 +82,7 @@ export function applyNotification(
       context.tally.discarded['repeated-path'] += 1; // N12
       continue;
     }
-    const overtaken = device.window.refuses(entry.origin, entry.elems, timeNs, at.receivedAtNs); // D7
+    const overtaken = device.window.refuses(entry, timeNs, at); // D7
     const outcome = overtaken ? 'stale' : acceptance(entry, timeNs, update.value, context.facts);
     if (outcome !== 'store') {
       context.tally.discarded[outcome] += 1;
@@ -143,6 +146,7 @@ function store(device: DeviceState, entry: LeafEntry, value: Buffer, said: Explo
   entry.timestampNs = said.timestampNs;
   entry.receivedAtNs = at.receivedAtNs;
   entry.atomicRoot = said.atomic === null ? '' : formatElems(said.atomic.elems);
+  entry.rpc = at.rpc;
   const watch = device.session.of(at.rpc);
   if (watch === null || watch === entry.watch) return; // a session that opened before our time: what the record said stays
   entry.watch = watch;
@@ -170,10 +174,9 @@ function doomedBy(
     }
   }
   if (said.atomic !== null && said.complete) {
-    const watch = device.session.size > 1 ? device.session.of(at.rpc) : null; // A9
     for (const entry of device.leaves.covered(said.atomic)) {
       if (!deletes({ timestampNs: orderTimeOf(entry, facts) }, timeNs, 'replace')) continue; // A7
-      if (watch !== null && !covers(watch.patterns, entry.origin, entry.elems)) continue;
+      if (at.rpc !== 0 && entry.rpc !== at.rpc) continue; // A9
       doomed.set(entry, 'atomic');
     }
   }

@@ -1,5 +1,5 @@
 import { compilePattern, type PathPattern } from '../schemas/path-pattern.ts';
-import { formatElems, type PathElem } from '../schemas/path.ts';
+import { formatElems } from '../schemas/path.ts';
 import { type Place } from './explode.ts';
 
 /**
@@ -14,6 +14,8 @@ interface DeleteTime {
   readonly receivedAtNs: bigint;
   /** Where in `telemetry` it was said: the next holder of the slot must start there or before. */
   readonly offset: bigint;
+  /** A9: only updates of this Subscribe RPC are held back; 0: those of any. */
+  readonly rpc: number;
 }
 
 export interface DeleteWindowOptions {
@@ -37,9 +39,9 @@ export class DeleteWindow {
   }
 
   /** Notes a delete; returns how many entries the bound pushed out. */
-  note(place: Place, at: { deleteNs: bigint; receivedAtNs: bigint; offset: bigint }): number {
+  note(place: Place, at: Omit<DeleteTime, 'pattern'>): number {
     const { origin, elems } = place;
-    const text = `${origin}:${formatElems(elems)}`;
+    const text = `${at.rpc} ${origin}:${formatElems(elems)}`;
     const known = this.#entries.get(text);
     if (known !== undefined && known.deleteNs > at.deleteNs) return 0; // it came late itself
     this.#entries.delete(text);
@@ -54,11 +56,16 @@ export class DeleteWindow {
   }
 
   /** True if a delete newer than `updateNs` covers the path: the update was overtaken. */
-  refuses(origin: string, elems: readonly PathElem[], updateNs: bigint, receivedAtNs: bigint): boolean {
+  refuses(
+    { origin, elems }: Place,
+    updateNs: bigint,
+    { receivedAtNs, rpc }: { readonly receivedAtNs: bigint; readonly rpc: number },
+  ): boolean {
     if (this.#newestNs === null || updateNs >= this.#newestNs) return false;
     const fromNs = receivedAtNs - this.#options.windowNs;
     for (const entry of this.#entries.values()) {
       if (entry.deleteNs <= updateNs || entry.receivedAtNs < fromNs) continue;
+      if (entry.rpc !== 0 && entry.rpc !== rpc) continue;
       if (entry.pattern.origin === origin && entry.pattern.matches(elems)) return true;
     }
     return false;

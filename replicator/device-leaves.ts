@@ -24,6 +24,8 @@ export interface LeafEntry extends Place {
   receivedAtNs: bigint;
   /** Path of the atomic message that brought it (`atomic_root` of the record), or empty. */
   atomicRoot: string;
+  /** Which Subscribe RPC of its session brought it, as the header of its record says (A9); 0: the only one. */
+  rpc: number;
   /** SAMPLE: a reader may merge its values. */
   sampled: boolean;
   /** The subscriptions that `sampled` was decided by; null: not yet in this process. */
@@ -188,6 +190,7 @@ export class DeviceLeaves {
       timestampNs: 0n,
       receivedAtNs: 0n,
       atomicRoot: '',
+      rpc: 0,
       sampled: false,
       watch: null,
       seen: 0,

@@ -112,6 +112,10 @@ function pushUpdate(updates: LeafUpdate[], place: Place, value: Buffer, facts: D
   }
   for (const leaf of jsonLeaves(text)) {
     const below = leaf.names.map((name): PathElem => ({ name, keys: new Map() }));
+    if (hasWildcard(below)) {
+      tally.discarded.wildcard += 1;
+      continue;
+    }
     updates.push({
       origin: place.origin,
       elems: [...place.elems, ...below],

@@ -93,6 +93,7 @@ export class StateRestore {
       entry.timestampNs = leaf.timestampNs;
       entry.receivedAtNs = header.receivedAtNs;
       entry.atomicRoot = leaf.atomicRoot;
+      entry.rpc = header.rpc;
       entry.sampled = leaf.sampled;
       if (device.latestNs === null || leaf.timestampNs > device.latestNs) device.latestNs = leaf.timestampNs;
     } catch (thrown) {

@@ -65,6 +65,11 @@ const cases: [string, Said[], Record<string, string>][] = [
   ['D8 a delete of nothing is ignored', [{ at: 1, updates: [['/a', 1]] }, { at: 2, deletes: [''], updates: [['/b', 1]] }], { '/a': '1@1', '/b': '1@2' }],
   ['D9 omitted keys', [{ at: 1, updates: [['/i[k=1]/v', 1], ['/i[k=2]/v', 1], ['/j', 1]] }, { at: 2, deletes: ['/i'] }], { '/j': '1@1' }],
   ['D9 wildcard key', [{ at: 1, updates: [['/i[k=1]/v', 1], ['/i[k=2]/w', 1]] }, { at: 2, deletes: ['/i[k=*]/v'] }], { '/i[k=2]/w': '1@1' }],
+  ['D9 wildcard element', [{ at: 1, updates: [['/a/b/v', 1], ['/a/c[k=1]/v', 1], ['/a/v', 1]] }, { at: 2, deletes: ['/a/*/v'] }], { '/a/v': '1@1' }],
+  ['D9 P7 one key given, one omitted', [{ at: 1, updates: [['/i[k=1][l=1]/v', 1], ['/i[k=1][l=2]/v', 1], ['/i[k=2][l=1]/v', 1]] }, { at: 2, deletes: ['/i[k=1]'] }], { '/i[k=2][l=1]/v': '1@1' }],
+  ['D9 D7 a late update stays away below a wildcard', [{ at: 5, deletes: ['/i[k=*]/v'] }, { at: 4, updates: [['/i[k=1]/v', 1], ['/i[k=1]/w', 1]] }], { '/i[k=1]/w': '1@4' }],
+  ['N7 a delete of another origin, in its path or in the prefix', [{ at: 1, updates: [['/a', 1], ['x:/a', 1], ['y:/a', 1]] }, { at: 2, deletes: ['x:/a'] }, { at: 2, prefix: 'y:/', deletes: ['/a'] }], { '/a': '1@1' }],
+  ['N13 time 0: an update is stored once, a lone delete of the same time removes nothing', [{ at: 0, updates: [['/a', 1], ['/b', 1]] }, { at: 0, updates: [['/a', 2]], deletes: ['/b'] }], { '/a': '2@0', '/b': '1@0' }],
   ['D9 any depth', [{ at: 1, updates: [['/a/b/v', 1], ['/a/v', 1], ['/a/b/w', 1]] }, { at: 2, deletes: ['/a/.../v'] }], { '/a/b/w': '1@1' }],
   ['A2 everything earlier below the prefix goes', [{ at: 1, updates: [['/a/b', 1], ['/a/c', 1], ['/d', 1]] }, { at: 2, prefix: '/a', updates: [['/b', 2]], atomic: true }], { '/a/b': '2@2', '/d': '1@1' }],
   ['A2 D4 what is as old goes too', [{ at: 2, updates: [['/a/c', 1]] }, { at: 2, prefix: '/a', updates: [['/b', 2]], atomic: true }], { '/a/b': '2@2' }],
@@ -76,6 +81,10 @@ const cases: [string, Said[], Record<string, string>][] = [
   ['A5 D4 … in either order', [{ at: 1, prefix: '/a', updates: [['/d', 1], ['/b/x', 0]], atomic: true }, { at: 2, updates: [['/a/b', 1]], deletes: ['/a/b/x', '/a/b'] }], { '/a/b': '1@2' }],
   ['A6 on a parent it clears all below', [{ at: 1, prefix: '/a/x', updates: [['/b', 1]], atomic: true }, { at: 2, prefix: '/a', updates: [['/c', 1]], atomic: true }], { '/a/c': '1@2' }],
   ['A6 on a child it replaces the child', [{ at: 1, prefix: '/a', updates: [['/x/b', 1], ['/c', 1]], atomic: true }, { at: 2, prefix: '/a/x', updates: [['/d', 1]], atomic: true }], { '/a/c': '1@1', '/a/x/d': '1@2' }],
+  ['A6 … and ends the guarantee of the parent: deleting one of its leaves is just that', [{ at: 1, prefix: '/a', updates: [['/x/b', 1], ['/c', 1], ['/e', 1]], atomic: true }, { at: 2, prefix: '/a/x', updates: [['/d', 1], ['/f', 1]], atomic: true }, { at: 3, deletes: ['/a/c'] }], { '/a/e': '1@1', '/a/x/d': '1@2', '/a/x/f': '1@2' }],
+  ['A6 A5 … while the child has one of its own', [{ at: 1, prefix: '/a', updates: [['/c', 1]], atomic: true }, { at: 2, prefix: '/a/x', updates: [['/d', 1], ['/f', 1]], atomic: true }, { at: 3, deletes: ['/a/x/d'] }], { '/a/c': '1@1' }],
+  ['A5 a delete older than the group leaves it', [{ at: 3, prefix: '/a', updates: [['/b', 1], ['/c', 1]], atomic: true }, { at: 2, deletes: ['/a/b'] }], { '/a/b': '1@3', '/a/c': '1@3' }],
+  ['A4 D6 deletes beside updates in an atomic message add nothing to what it clears', [{ at: 1, updates: [['/a/b', 1], ['/d', 1]] }, { at: 2, prefix: '/a', updates: [['/c', 1]], deletes: ['/b'], atomic: true }], { '/a/c': '1@2', '/d': '1@1' }],
   ['A7 a late atomic message clears nothing newer', [{ at: 3, updates: [['/a/b', 1]] }, { at: 2, prefix: '/a', updates: [['/c', 1]], atomic: true }], { '/a/b': '1@3', '/a/c': '1@2' }],
   ['A7 a late plain update is discarded', [{ at: 3, prefix: '/a', updates: [['/c', 1]], atomic: true }, { at: 2, updates: [['/a/b', 1]] }], { '/a/c': '1@3' }],
   ['A8 an empty atomic message clears its prefix', [{ at: 1, updates: [['/a/b', 1], ['/d', 1]] }, { at: 2, prefix: '/a', atomic: true }], { '/d': '1@1' }],
@@ -150,17 +159,47 @@ describe('apply', () => {
     expect(tally.discarded.stale).toBe(1);
   });
 
-  test('A9 an atomic message of one RPC leaves what only another subscribes to', () => {
-    const { device, say, state } = world();
-    const marker = {
-      ...emptyMarker('opened'),
-      subscriptions: [...subscriptions(['/a/b'], 0), ...subscriptions(['/a/c'], 1)],
-    };
-    device.session.opened(marker, { offset: 0n, ordinal: 0 });
-    say({ at: 1, prefix: '/a', updates: [['/b/v', 1]], atomic: true }, { rpc: 0 });
-    say({ at: 2, prefix: '/a', updates: [['/c/v', 1]], atomic: true }, { rpc: 1 });
-    say({ at: 3, prefix: '/a', updates: [['/c/w', 1]], atomic: true }, { rpc: 1 });
-    expect(state()).toEqual({ '/a/b/v': '1@1', '/a/c/w': '1@3' });
+  test('A9 an atomic message of one RPC leaves what another brought, and holds back none of its late updates', () => {
+    const { say, state } = world();
+    say({ at: 1, prefix: '/a', updates: [['/b/v', 1]], atomic: true }, { rpc: 1 });
+    say({ at: 2, prefix: '/a', updates: [['/c/v', 1]], atomic: true }, { rpc: 2 });
+    say({ at: 5, prefix: '/a', updates: [['/c/w', 1]], atomic: true }, { rpc: 2 });
+    say({ at: 4, updates: [['/a/b/w', 1]] }, { rpc: 1 });
+    say({ at: 4, updates: [['/a/c/x', 1]] }, { rpc: 2 });
+    expect(state()).toEqual({ '/a/b/v': '1@1', '/a/b/w': '1@4', '/a/c/w': '1@5' });
+    say({ at: 6, prefix: '/a', atomic: true }); // a session with one RPC speaks for all of it
+    expect(state()).toEqual({});
+  });
+
+  test('N14 A7 A9 … with atomic messages among them too, of one RPC or of two that share no leaf', () => {
+    const paths = ['/a/b', '/a/x[k=1]/v', '/a/x[k=2]/v', '/d'];
+    const arbitrarySaid = fc.record({
+      paths: fc.uniqueArray(fc.constantFrom(...paths), { maxLength: 3 }),
+      value: fc.nat(9),
+      atomicAt: fc.option(fc.constantFrom('/a', '/a/x', '/a/x[k=1]')),
+      rpc: fc.nat(1),
+    });
+    const arbitraryOrders = fc
+      .tuple(fc.array(arbitrarySaid, { minLength: 2, maxLength: 7 }), fc.boolean())
+      .map(([all, isSplit]) =>
+        all.map(({ atomicAt, value, rpc, ...said }, index) => {
+          const own = `/r${rpc}`;
+          const updates = said.paths.map((text) => [`${text}${own}`, value] as const);
+          const atomic =
+            atomicAt === null ? null : { prefix: atomicAt, updates: [[own, value] as const], atomic: true };
+          return { said: { at: index + 1, ...(atomic ?? { updates }) }, rpc: isSplit ? rpc + 1 : 0 };
+        }),
+      )
+      .chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })));
+    fc.assert(
+      fc.property(arbitraryOrders, ([inOrder, shuffled]) => {
+        const [first, second] = [world(), world()];
+        for (const { said, rpc } of inOrder) first.say(said, { rpc });
+        for (const { said, rpc } of shuffled) second.say(said, { rpc });
+        expect(second.state()).toEqual(first.state());
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   test('leaves of SAMPLE subscriptions are marked so, unless another mode covers them too', () => {

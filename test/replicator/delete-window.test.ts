@@ -5,13 +5,13 @@ const place = (text: string) => {
   const { origin, elems } = parsePath(text);
   return { origin: origin === '' ? 'openconfig' : origin, elems };
 };
-const refuses = (window: DeleteWindow, text: string, updateNs: bigint, receivedAtNs = 100n) =>
-  window.refuses(place(text).origin, place(text).elems, updateNs, receivedAtNs);
+const refuses = (window: DeleteWindow, text: string, updateNs: bigint, receivedAtNs = 100n, rpc = 0) =>
+  window.refuses(place(text), updateNs, { receivedAtNs, rpc });
 
 function windowOf(...notes: [text: string, deleteNs: bigint, receivedAtNs?: bigint][]): DeleteWindow {
   const window = new DeleteWindow({ windowNs: 50n, entriesMax: 3 });
   for (const [index, [text, deleteNs, receivedAtNs = 100n]] of notes.entries()) {
-    window.note(place(text), { deleteNs, receivedAtNs, offset: BigInt(index) });
+    window.note(place(text), { deleteNs, receivedAtNs, offset: BigInt(index), rpc: 0 });
   }
   return window;
 }
@@ -35,9 +35,17 @@ describe('delete window (D7)', () => {
     expect(refuses(windowOf(...notes), text, updateNs)).toBe(expected);
   });
 
+  test('A9 what an atomic message of one RPC implies holds back updates of that RPC alone', () => {
+    const window = windowOf();
+    window.note(place('/a'), { deleteNs: 10n, receivedAtNs: 100n, offset: 0n, rpc: 1 });
+    window.note(place('/a'), { deleteNs: 20n, receivedAtNs: 100n, offset: 0n, rpc: 2 });
+    expect([0, 1, 2].map((rpc) => refuses(window, '/a/b', 5n, 100n, rpc))).toEqual([false, true, true]);
+    expect([0, 1, 2].map((rpc) => refuses(window, '/a/b', 15n, 100n, rpc))).toEqual([false, false, true]);
+  });
+
   test('beyond its bound the delete said longest ago goes first, and is counted', () => {
     const window = windowOf(['/a', 10n], ['/b', 10n], ['/c', 10n], ['/a', 11n]);
-    expect(window.note(place('/d'), { deleteNs: 10n, receivedAtNs: 100n, offset: 9n })).toBe(1);
+    expect(window.note(place('/d'), { deleteNs: 10n, receivedAtNs: 100n, offset: 9n, rpc: 0 })).toBe(1);
     expect(window.size).toBe(3);
     expect(refuses(window, '/b', 1n)).toBe(false);
     expect(refuses(window, '/a', 10n)).toBe(true);

@@ -126,6 +126,32 @@ describe('explode', () => {
     expect(isComplete).toBe(complete);
   });
 
+  test.each<[string, string, string[], string[]]>([
+    ['V10 a bare value is the leaf itself', '18446744073709551616', ['/a'], ['18446744073709551616']],
+    ['V11 empty is `[null]`, a leaf', '{"e":[null]}', ['/a/e'], ['[null]']],
+    ['V8 a leaf-list stays one leaf', '{"l":["x","y"],"n":[]}', ['/a/l', '/a/n'], ['["x","y"]', '[]']],
+    ['a list stays one leaf: nobody says which members are its keys', '{"i":[{"name":"x","v":1}]}', ['/a/i'], ['[{"name":"x","v":1}]']],
+    ['V11 names keep their module', '{"m:b":{"m:c":"1"}}', ['/a/m:b/m:c'], ['"1"']],
+    ['N18 whatever the names are', '{"__proto__":1,"":2,"a/b":3}', ['/a/__proto__', '/a//', '/a/a\\/b'], ['1', '2', '3']],
+    ['P9 names that would be wildcards are no leaves', '{"*":1,"...":2,"b":3}', ['/a/b'], ['3']],
+    ['N12 of a name twice both come, and the last will count', '{"b":1,"b":2}', ['/a/b', '/a/b'], ['1', '2']],
+    ['digits are kept', '{"d":1.10,"x":1e400,"y":-0}', ['/a/d', '/a/x', '/a/y'], ['1.10', '1e400', '-0']],
+    ['V17 blanks around it', ' {"b" : 1 }\r\n', ['/a/b'], ['1']],
+  ])('exploded: %s', (_rule, text, paths, expected) => {
+    for (const kind of ['json', 'json_ietf'] as const) {
+      const value = encodeTypedValue({ kind, value: Buffer.from(text) });
+      const { updates } = exploded({ at: 1, updates: [['/a', value]] }, { ...plainFacts, explodeJson: true });
+      expect(texts(updates)).toEqual(paths.map((path) => `openconfig:${path}`));
+      expect(values(updates)).toEqual(expected);
+      expect(new Set(updates.map((one) => decodeTypedValue(one.value)?.kind))).toEqual(new Set([kind]));
+    }
+  }); // prettier-ignore
+
+  test('N16 a notification with neither update nor delete is counted', () => {
+    expect(exploded({ at: 1 }).tally.odd.empty).toBe(1);
+    expect(exploded({ at: 1, deletes: ['/a'] }).tally.odd.empty).toBe(0);
+  });
+
   test('JSON stays whole, or becomes one leaf per member with its digits kept', () => {
     const said: Said = {
       at: 1,

@@ -17,6 +17,7 @@ interface ModelLeaf {
   readonly timeNs: bigint;
   readonly value: string;
   readonly atomicRoot: string;
+  readonly rpc: number;
 }
 
 interface ModelRpc {
@@ -38,7 +39,7 @@ function isWithin(place: Place, leaf: Place): boolean {
 
 class ModelDevice {
   readonly leaves = new Map<string, ModelLeaf>();
-  deletes: { place: Place; timeNs: bigint }[] = [];
+  deletes: { place: Place; timeNs: bigint; rpc: number }[] = [];
   rpcs = new Map<number, ModelRpc>();
 
   notify(device: string, notification: Notification, rpc: number): void {
@@ -58,27 +59,27 @@ class ModelDevice {
     const origin = root?.origin === '' ? (first?.origin ?? 'openconfig') : (root?.origin ?? 'openconfig');
     if (root !== null && (updates.size > 0 || deletes.length === 0)) {
       const scope = { origin, elems: root.elems };
-      this.deletes.push({ place: scope, timeNs });
-      const narrowed = this.rpcs.size > 1 ? this.rpcs.get(rpc) : undefined; // A9
+      this.deletes.push({ place: scope, timeNs, rpc });
       for (const [key, leaf] of this.leaves) {
         if (!isWithin(scope, leaf) || leaf.timeNs > timeNs || updates.has(key)) continue; // A2, A7
-        if (narrowed !== undefined && !isSubscribed(narrowed, leaf)) continue;
+        if (rpc !== 0 && leaf.rpc !== rpc) continue; // A9
         this.leaves.delete(key);
       }
     }
     for (const [key, { value, ...place }] of updates) {
       for (const watch of this.rpcs.values()) watch.seen.add(key);
       const stored = this.leaves.get(key);
-      if (this.deletes.some((one) => one.timeNs > timeNs && isWithin(one.place, place))) continue; // D7
+      if (this.deletes.some((one) => [0, rpc].includes(one.rpc) && one.timeNs > timeNs && isWithin(one.place, place)))
+        continue; // D7, A9
       if (stored !== undefined && stored.timeNs > timeNs) continue;
       if (stored?.timeNs === timeNs && stored.value === value) continue; // N14
-      this.leaves.set(key, { ...place, timeNs, value, atomicRoot: root === null ? '' : formatElems(root.elems) });
+      this.leaves.set(key, { ...place, timeNs, value, atomicRoot: root === null ? '' : formatElems(root.elems), rpc });
     }
   }
 
   /** The deletes of one notification are a set: each is judged by the leaves as they were before the first. */
   deletedBy(place: Place, timeNs: bigint, updates: ReadonlyMap<string, Place>): string[] {
-    this.deletes.push({ place, timeNs });
+    this.deletes.push({ place, timeNs, rpc: 0 });
     const isReplace = [...updates.values()].some((update) => isWithin(place, update));
     const hit = [...this.leaves].filter(([, leaf]) => isWithin(place, leaf));
     return hit
