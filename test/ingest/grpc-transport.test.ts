@@ -9,7 +9,8 @@ import {
 } from '../../ingest/transport.ts';
 import { type CertificateAuthority, createAuthority, createCertificate } from '../../simulator/certificates.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { eventually } from '../support/eventually.ts';
 import { ScriptedDevice, type ScriptedDeviceOptions, updateMessage } from '../support/scripted-device.ts';
 
@@ -130,6 +131,25 @@ test('T3: TLS with the right CA, and a client certificate where the device wants
   expect(codeOf(await dial(device.address, { tls: both }).capabilities())).toBe('answered');
   expect(codeOf(await dial(device.address, { tls: own }).capabilities())).toBe('TLS_PROTOCOL');
 });
+
+test.each([
+  'TLSv1.1' as const,
+  'TLSv1.2' as const, // the control: a handshake, and then no HTTP/2
+])('T2: whether a device that speaks %s at most is refused', async (version) => {
+  let secured = 0;
+  const ciphers = 'DEFAULT@SECLEVEL=0'; // OpenSSL leaves TLS 1.1 out otherwise
+  const server = createTlsServer({ ...(await certificate()), minVersion: 'TLSv1', maxVersion: version, ciphers, ALPNProtocols: ['h2'] });
+  const sockets = new Set<Socket>();
+  server.on('secureConnection', () => (secured += 1)).on('connection', (socket: Socket) => sockets.add(socket));
+  server.on('tlsClientError', () => undefined);
+  servers.push({ server, sockets });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const answer = dial(`127.0.0.1:${port}`, { tls: { ...noTls, ca: authority.cert } }).capabilities();
+  if (version === 'TLSv1.1') expect(codeOf(await answer)).toBe('TLS_PROTOCOL');
+  else await eventually('a handshake', 3_000, () => secured > 0);
+  expect(secured > 0).toBe(version === 'TLSv1.2');
+}); // prettier-ignore
 
 test.each([
   ['TLS_UNTRUSTED', {}, { ca: false }, 'tls.ca'],

@@ -19,6 +19,11 @@ test.each([
   expect(classifyRpcFailure({ code, details })).toMatchObject({ code: expected, retry });
 });
 
+test('A11: what a device says in refusing a part of an atomic container reaches the operator', () => {
+  const details = 'subscribe to the whole of /system/aaa';
+  expect(classifyRpcFailure({ code: 3, details }).detail).toContain(details);
+});
+
 test.each([
   ['CERT_HAS_EXPIRED', true, 'TLS_EXPIRED'],
   ['CERT_NOT_YET_VALID', true, 'TLS_EXPIRED'],

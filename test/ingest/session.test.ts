@@ -99,6 +99,7 @@ test('a session says opened, the bytes as received, synced, and closed at the en
     mode: 'STREAM',
     prefix: { target: 'leaf-1' },
   });
+  expect(heard.connected).toBe(0); // T18: not before it has sent something
   const first = stream.update(1);
   stream.sync();
   const second = stream.update(18446744073709551615n);

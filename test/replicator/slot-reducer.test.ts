@@ -155,7 +155,7 @@ describe('slot reducer', () => {
     expect(tally.odd['sweep-skipped']).toBe(1);
   });
 
-  test('a removed device leaves one tombstone per leaf, and comes back as a new one', () => {
+  test('D12 a removed device leaves one tombstone per leaf, and comes back as a new one', () => {
     const log = new TelemetryLog().say('leaf-1', { at: 5, updates: [['/a', 1], ['/b', 1]] }); // prettier-ignore
     log.say('leaf-2', { at: 5, updates: [['/a', 1]] }).marker('closed', 'leaf-1', { reason: 'removed' });
     const state = new StateLog();

@@ -77,6 +77,19 @@ describe('state writer', () => {
     });
   });
 
+  test('D10 a tombstone has the key of its leaf, the position of its cause and no value', () => {
+    const state = new StateLog();
+    const writer = new StateWriter({ ...options, port: state });
+    const changed = changes('/a/b[k=1]');
+    writer.write(point, changed, 'leaf-1');
+    changed[0]!.value = null;
+    writer.write({ ...point, seq: 10n }, changed, 'leaf-1');
+    const [leaf, tombstone] = state.read();
+    expect(tombstone?.key).toEqual(leaf?.key);
+    expect(tombstone?.value).toBeNull();
+    expect(decodeHeader(tombstone!.header!)).toEqual({ ...decodeHeader(leaf!.header!), seq: 10n });
+  });
+
   test('W1 what one record causes is one batch, cut only beyond the bound', () => {
     const state = new StateLog();
     const changed = changes('/a', '/b', '/c');
