@@ -34,12 +34,15 @@ export function leafChange(paths: PathTable, slot: Slot, { header, device, key, 
 
 class ChangedLeaf implements LeafView {
   readonly device: string;
+  readonly key: string;
+  readonly origin: string;
   readonly timestampNs: bigint;
   readonly receivedAtNs: bigint;
   readonly epoch: bigint;
   readonly seq: bigint;
   readonly sampled: boolean;
   readonly atomicRoot: string;
+  readonly #pathStart: number;
   readonly #paths: PathTable;
   readonly #pathId: PathId;
   /** One-byte characters: a slice of the fetch would keep all of it alive. */
@@ -47,6 +50,9 @@ class ChangedLeaf implements LeafView {
 
   constructor(paths: PathTable, pathId: PathId, device: string, leaf: Leaf, header: RecordHeader) {
     this.device = device;
+    this.key = paths.key(pathId);
+    this.origin = paths.origin(pathId);
+    this.#pathStart = paths.pathStart(pathId);
     this.timestampNs = leaf.timestampNs;
     this.receivedAtNs = header.receivedAtNs;
     this.epoch = header.epoch;
@@ -58,20 +64,13 @@ class ChangedLeaf implements LeafView {
     this.#bytes = leaf.value.toString('latin1');
   }
 
-  get origin(): string {
-    return this.#paths.origin(this.#pathId);
-  }
-
   get path(): string {
-    return this.#paths.path(this.#pathId);
+    return this.key.slice(this.#pathStart);
   }
 
-  get key(): string {
-    return this.#paths.key(this.#pathId);
-  }
-
+  /** The change may be kept for longer than the table keeps the path. */
   get elems(): readonly PathElem[] {
-    return this.#paths.elems(this.#pathId);
+    return this.#paths.elemsOf(this.#pathId, this.key);
   }
 
   get value(): Buffer {

@@ -14,7 +14,7 @@ import { type Slot } from '../schemas/slot.ts';
 import { type SlotFreshness } from './select.ts';
 import { type SlotBatch, StateCopy, type StateCopyOptions } from './state-copy.ts';
 import { type ReplayStart, type StateFeed, type StateListener } from './state-feed.ts';
-import { type MapStore, type StoreView } from './store.ts';
+import { type StoreView } from './store.ts';
 
 /** What answers and streams need of the replica. */
 export interface StateView {
@@ -116,7 +116,7 @@ export class Replica implements Component, StateView, StateFeed {
     this.#copy.apply(batch);
   }
 
-  get store(): MapStore {
+  get store(): StoreView {
     return this.#copy.store;
   }
 

@@ -12,13 +12,13 @@ import { type Logger, RateLimited } from '../core/logger.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { leafChange } from './leaf-change.ts';
+import { LeafStore } from './leaf-store.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { type SlotFreshness } from './select.ts';
 import { SlotFeed } from './slot-feed.ts';
 import { SlotProgress } from './slot-progress.ts';
 import { type StateListener } from './state-feed.ts';
 import { decodeStateRecord } from './state-record.ts';
-import { MapStore } from './store.ts';
 
 export type SlotBatch = Pick<LogBatch, 'partition' | 'records' | 'nextOffset' | 'highWatermark'>;
 
@@ -35,7 +35,7 @@ interface CopiedSlot {
 }
 
 export class StateCopy {
-  readonly store = new MapStore();
+  readonly store = new LeafStore();
   readonly #options: StateCopyOptions;
   readonly #slots: readonly CopiedSlot[];
   readonly #waiting = new Set<() => void>();

@@ -16,7 +16,7 @@ export interface LeafChange {
   readonly device: string;
   /** `origin:/a/b[k=v]` */
   readonly key: string;
-  /** Of the store's path table. */
+  /** Of the store's path table: good for two minutes, then it may name another path. What is kept by path is kept by `key`. */
   readonly pathId: PathId;
   /** What the record said, whatever the store holds later; null: deleted. */
   readonly leaf: LeafView | null;

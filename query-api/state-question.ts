@@ -9,12 +9,7 @@ import { type ValueEncoding } from '../schemas/value.ts';
 import { formatLeaf } from './leaf-json.ts';
 import { choice, formatPageToken, integer, invalid, pageToken, type Parameters } from './parameters.ts';
 import { encodings, limitRange } from './query-parameters.ts';
-import { type LeafView, type StoreView } from './store.ts';
-
-export interface NamedPattern {
-  readonly text: string;
-  readonly pattern: PathPattern;
-}
+import { type LeafSelection, type LeafView, type NamedPattern, type StoreView } from './store.ts';
 
 export interface StateQuestion {
   /** None given: everything of the origin `openconfig`. */
@@ -66,55 +61,81 @@ const pageCharsMax = 16 * 1024 * 1024;
 /** Other requests wait no longer than this for one that reads a whole fleet. */
 const turnMs = 5;
 
-/** `devices` in ascending order. Leaves come ordered by device and key. */
+/** `devices` in ascending order, each once. Leaves come ordered by device and key. */
 export async function answerQuestion(
   question: StateQuestion,
   devices: readonly string[],
   source: { readonly store: StoreView; readonly slots: number; readonly clock: Clock; readonly pageCharsMax?: number },
   signal: AbortSignal,
 ): Promise<StatePage> {
-  const { store, clock } = source;
-  const nowNs = clock.nowNs();
+  const { store } = source;
+  const turns = new Turns(source.clock, signal);
+  const nowNs = source.clock.nowNs();
   const leaves: string[] = [];
   const [afterDevice = '', afterKey = ''] = question.after ?? [];
-  let total = 0;
   let charsLeft = source.pageCharsMax ?? pageCharsMax;
   let last: LeafView | undefined;
   let cutShort = false;
-  let turnStartedMonotonicMs = clock.monotonicMs();
   for (const device of devices) {
-    const found = find(store, device, question.patterns);
-    total += found.length;
-    if (device >= afterDevice && !cutShort) {
-      const slot: Slot = slotOf(device, source.slots);
-      for (const leaf of found) {
-        if (device === afterDevice && leaf.key <= afterKey) continue;
-        if (leaves.length >= question.limit || charsLeft <= 0) {
-          cutShort = true;
-          break;
-        }
-        const text = formatLeaf(leaf, slot, question.encoding, nowNs);
-        leaves.push(text);
-        charsLeft -= text.length;
-        last = leaf;
-      }
+    if (device < afterDevice) continue;
+    const after = device === afterDevice ? afterKey : '';
+    // One more than there is room for, to know whether there is more.
+    const found = store.select(question.patterns).leaves(device, after, question.limit - leaves.length + 1);
+    const slot: Slot = slotOf(device, source.slots);
+    for (const leaf of found) {
+      cutShort = leaves.length >= question.limit || charsLeft <= 0;
+      if (cutShort) break;
+      const text = formatLeaf(leaf, slot, question.encoding, nowNs);
+      leaves.push(text);
+      charsLeft -= text.length;
+      last = leaf;
     }
-    if (clock.monotonicMs() - turnStartedMonotonicMs > turnMs) {
-      await new Promise<void>((resolve) => nextTurn(resolve));
-      signal.throwIfAborted();
-      turnStartedMonotonicMs = clock.monotonicMs();
-    }
+    if (cutShort) break;
+    if (turns.isOver) await turns.next();
   }
+  const total = await countLeaves(question.patterns, devices, store, turns);
   const next = cutShort && last !== undefined ? formatPageToken([last.device, last.key]) : null;
   return { leaves, total, next };
 }
 
-function find(store: StoreView, device: string, patterns: readonly NamedPattern[]): readonly LeafView[] {
-  const [first] = patterns;
-  if (first !== undefined && patterns.length === 1) return store.find(device, first.pattern, first.text);
-  const byKey = new Map<string, LeafView>();
-  for (const { pattern, text } of patterns) {
-    for (const leaf of store.find(device, pattern, text)) byKey.set(leaf.key, leaf);
+/** Of all devices at once, where they are asked for: a sum over paths. Else device by device. */
+async function countLeaves(
+  patterns: readonly NamedPattern[],
+  devices: readonly string[],
+  store: StoreView,
+  turns: Turns,
+): Promise<number> {
+  const selection = (): LeafSelection => store.select(patterns);
+  let present = 0;
+  for (const device of devices) if (store.has(device)) present += 1;
+  if (present === store.deviceCount) return selection().total;
+  let total = 0;
+  for (const device of devices) {
+    total += selection().count(device);
+    if (turns.isOver) await turns.next();
   }
-  return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return total;
+}
+
+/** The turns of the event loop that one answer takes. */
+class Turns {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  #startedMonotonicMs: number;
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#startedMonotonicMs = clock.monotonicMs();
+  }
+
+  get isOver(): boolean {
+    return this.#clock.monotonicMs() - this.#startedMonotonicMs > turnMs;
+  }
+
+  async next(): Promise<void> {
+    await new Promise<void>((resolve) => nextTurn(resolve));
+    this.#signal.throwIfAborted();
+    this.#startedMonotonicMs = this.#clock.monotonicMs();
+  }
 }

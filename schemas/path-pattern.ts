@@ -8,16 +8,26 @@
  */
 import { type Path, type PathElem, normaliseOrigin } from './path.ts';
 
+/** What one element of a pattern asks of an element of a path; `null` stands for `...`. */
+export type PatternStep = ((elem: PathElem) => boolean) | null;
+
 export interface PathPattern {
   /** Normalised: `openconfig` if the path said none. */
   readonly origin: string;
+  /** For who keeps the answers of single steps; `matchSteps` puts them together. */
+  readonly steps: readonly PatternStep[];
   /** Whether the path of a leaf, of this origin, is the pattern's node or below it. */
   matches(elems: readonly PathElem[]): boolean;
 }
 
 export function compilePattern(path: Path): PathPattern {
   const steps = path.elems.map(compileElem);
-  return { origin: normaliseOrigin(path.origin), matches: (elems) => matchSteps(steps, elems) };
+  const matches = (elems: readonly PathElem[]): boolean =>
+    matchSteps(steps, elems.length, (step, at) => {
+      const elem = elems[at];
+      return elem !== undefined && steps[step]?.(elem) === true;
+    });
+  return { origin: normaliseOrigin(path.origin), steps, matches };
 }
 
 /** Whether a path uses wildcards: legal in requests and deletes, a data error in an update (P9). */
@@ -27,10 +37,7 @@ export function hasWildcard(elems: readonly PathElem[]): boolean {
 
 const anyDepth = '...';
 
-/** `null` stands for `...`. */
-type Step = ((elem: PathElem) => boolean) | null;
-
-function compileElem({ name, keys }: PathElem): Step {
+function compileElem({ name, keys }: PathElem): PatternStep {
   if (name === anyDepth) return null;
   const wanted = [...keys];
   return (elem) => {
@@ -43,24 +50,29 @@ function compileElem({ name, keys }: PathElem): Step {
   };
 }
 
-/** Greedy with one point of return, as for file globs: only the last `...` ever needs to take one element more (W3). */
-function matchSteps(steps: readonly Step[], elems: readonly PathElem[]): boolean {
+/**
+ * Whether a path of `length` elements matches; `test` compares one step, not null, with one element. Greedy with one point
+ * of return, as for file globs: only the last `...` ever needs to take one element more (W3).
+ */
+export function matchSteps(
+  steps: readonly PatternStep[],
+  length: number,
+  test: (step: number, at: number) => boolean,
+): boolean {
   let step = 0;
   let at = 0;
   let returnStep = -1;
   let returnAt = 0;
   for (;;) {
     if (step === steps.length) return true; // W1: what is left of the path is below
-    const matcher = steps[step];
-    const elem = elems[at];
-    if (matcher === null) {
+    if (steps[step] === null) {
       returnStep = ++step;
       returnAt = at;
-    } else if (elem !== undefined && matcher?.(elem) === true) {
+    } else if (at < length && test(step, at)) {
       step++;
       at++;
     } else {
-      if (returnStep < 0 || returnAt >= elems.length) return false;
+      if (returnStep < 0 || returnAt >= length) return false;
       step = returnStep;
       at = ++returnAt;
     }
