@@ -2,7 +2,7 @@
  * What streams need of the replica beside its store: every change as it is applied, and the changes behind a cursor.
  *
  * F1. A listener hears of a batch in the same turn in which the store takes it, after the store took it.
- * F2. A change that the store did not take (superseded, or the same position once more) is no change.
+ * F2. A record that changed nothing in the store (superseded, held already, a delete of what is not there) is no change.
  * F3. At the end of every call the slot is whole up to `through`: no listener sees half of a position.
  */
 import { type PathId } from '../core/path-table.ts';

@@ -134,13 +134,15 @@ test('a listener hears a batch in the turn in which it is applied, in log order,
   expect(others.heard).toEqual([]);
 });
 
-test('what the store does not take is no change: superseded, or the position that the key has already (F2)', () => {
+test('what changes nothing is no change: superseded, held already, a delete of what is not there (F2)', () => {
   const { copy } = createCopy();
+  copy.apply(batch([leafRecord('d', '/b', 4n, 1n)]));
   const { heard } = heardOf(copy);
   copy.apply(batch([leafRecord('d', '/a', 5n, 1n), record('d|openconfig:/b', 5n, null)]));
   copy.apply(
     batch([leafRecord('d', '/a', 5n, 1n), record('d|openconfig:/b', 5n, null), leafRecord('d', '/a', 4n, 1n)]),
   );
+  copy.apply(batch([record('d|openconfig:/c', 5n, null)]));
   expect(heard).toEqual([
     [
       1,
