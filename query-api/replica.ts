@@ -7,10 +7,12 @@ import { isAbort, manyWaits } from '../core/abort.ts';
 import { type Timer } from '../core/clock.ts';
 import { type HoldfastError, messageOf } from '../core/errors.ts';
 import { type KafkaOptions } from '../core/kafka/connection.ts';
+import { LogRange } from '../core/kafka/log-range.ts';
 import { LogReader } from '../core/kafka/log-reader.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
+import { Replays } from './replays.ts';
 import { type SlotFreshness } from './select.ts';
 import { type SlotBatch, StateCopy, type StateCopyOptions } from './state-copy.ts';
 import { type ReplayStart, type StateFeed, type StateListener } from './state-feed.ts';
@@ -43,6 +45,8 @@ export class Replica implements Component, StateView, StateFeed {
   readonly #options: ReplicaOptions;
   readonly #copy: StateCopy;
   readonly #reader: LogReader;
+  readonly #range: LogRange;
+  readonly #replays: Replays;
   /** How often each slot was assigned to the reader: what waits for a slot sees that it was read anew. */
   readonly #rounds: number[];
   readonly #stopping = new AbortController();
@@ -59,6 +63,14 @@ export class Replica implements Component, StateView, StateFeed {
       onOutOfRange: (_topic, partition) => this.#startOver(partition),
       onFatal: options.onFatal,
       logger: options.logger,
+      clock: options.clock,
+    });
+    this.#range = new LogRange({ kafka: options.kafka, name: 'state replays', clock: options.clock });
+    this.#replays = new Replays({
+      place: (slot) => this.#copy.place(slot),
+      paths: this.#copy.store.paths,
+      log: { read: (slot, from, signal) => this.#range.read(options.topic, slot, from, signal) },
+      windowMs: () => options.resumeWindowMs,
       clock: options.clock,
     });
   }
@@ -79,6 +91,7 @@ export class Replica implements Component, StateView, StateFeed {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('state replica stopped'));
     this.#sweeper?.cancel();
+    this.#range.stop();
     await this.#reader.stop();
   }
 
@@ -128,8 +141,8 @@ export class Replica implements Component, StateView, StateFeed {
     return this.#copy.listen(listener, slots);
   }
 
-  replay(_after: Position): ReplayStart {
-    return { kind: 'expired', detail: 'this instance keeps no index of its log' };
+  replay(after: Position): ReplayStart {
+    return this.#replays.start(after);
   }
 
   freshness(slot: Slot): SlotFreshness {

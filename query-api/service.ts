@@ -47,7 +47,13 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     stalenessMs: () => replica.worstStalenessMs(),
     slotsCaughtUp: () => replica.slotsCaughtUp(),
   });
-  const replica = new Replica({ ...common, topic: topicOf(topicPrefix, 'state'), slots, metrics: ownMetrics });
+  const replica = new Replica({
+    ...common,
+    topic: topicOf(topicPrefix, 'state'),
+    slots,
+    resumeWindowMs: settings.resumeWindowMs,
+    metrics: ownMetrics,
+  });
   const tables = new Tables({ ...common, topicPrefix, slots });
   const producer = new Producer({ kafka });
   const setup = new KafkaSetup({ settings, kafka, producer, env: deps.env, clock, logger });

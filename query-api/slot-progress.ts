@@ -24,8 +24,12 @@ export class SlotProgress {
   #marker: { countsFromMonotonicMs: number | null; lagMs: number; writtenAtMs: number } | null = null;
   #loadedAtMonotonicMs: number | null = null;
 
-  constructor(slot: Slot) {
+  readonly #onEpochEnd: (last: Unfinished) => void;
+
+  /** `onEpochEnd`: a record of a higher epoch came; `last` is the highest position of the one before. */
+  constructor(slot: Slot, onEpochEnd: (last: Unfinished) => void = () => undefined) {
     this.slot = slot;
+    this.#onEpochEnd = onEpochEnd;
   }
 
   /** The slot's partition was read to the end that it had when reading began. */
@@ -44,10 +48,11 @@ export class SlotProgress {
     if (highest !== null) {
       if (epoch < highest.epoch || (epoch === highest.epoch && seq < highest.seq)) return;
       if (epoch === highest.epoch && seq === highest.seq) {
-        this.#isCut = more;
+        this.#isCut &&= more; // an earlier part may come once more, its last one has come all the same
         return;
       }
       this.#previous = highest;
+      if (epoch !== highest.epoch) this.#onEpochEnd(highest);
     }
     this.#highest = { epoch, seq };
     this.#isCut = more;

@@ -14,6 +14,8 @@ import { type Slot } from '../schemas/slot.ts';
 import { leafChange } from './leaf-change.ts';
 import { LeafStore } from './leaf-store.ts';
 import { type QueryApiMetrics } from './metrics.ts';
+import { PositionIndex } from './position-index.ts';
+import { type SlotPlace } from './replays.ts';
 import { type SlotFreshness } from './select.ts';
 import { SlotFeed } from './slot-feed.ts';
 import { SlotProgress } from './slot-progress.ts';
@@ -24,29 +26,42 @@ export type SlotBatch = Pick<LogBatch, 'partition' | 'records' | 'nextOffset' | 
 
 export interface StateCopyOptions {
   readonly slots: number;
+  /** How long the log keeps every value, as far as we know: the position index reaches so far back. */
+  readonly resumeWindowMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<QueryApiMetrics, 'recordsApplied' | 'recordsDiscarded'>;
 }
 
 interface CopiedSlot {
-  progress: SlotProgress;
   readonly feed: SlotFeed;
+  readonly progress: SlotProgress;
+  readonly index: PositionIndex;
+  /** First offset not applied; null before the first batch. */
+  nextOffset: bigint | null;
+  /** The latest record timestamp that was seen. */
+  logTimeMs: number;
 }
+
+/** Enough for a resume window of ten minutes to be found to about 300 ms. */
+const indexEntriesMax = 4_096;
 
 export class StateCopy {
   readonly store = new LeafStore();
   readonly #options: StateCopyOptions;
-  readonly #slots: readonly CopiedSlot[];
+  readonly #slots: CopiedSlot[];
   readonly #waiting = new Set<() => void>();
   readonly #malformedLines = new RateLimited();
 
   constructor(options: StateCopyOptions) {
     this.#options = options;
-    this.#slots = Array.from({ length: options.slots }, (_, slot) => ({
-      progress: new SlotProgress(slot),
-      feed: new SlotFeed(slot),
-    }));
+    this.#slots = Array.from({ length: options.slots }, (_, slot) => this.#newSlot(slot, new SlotFeed(slot)));
+  }
+
+  #newSlot(slot: Slot, feed: SlotFeed): CopiedSlot {
+    const index = new PositionIndex({ entriesMax: indexEntriesMax, windowMs: this.#options.resumeWindowMs });
+    const progress = new SlotProgress(slot, (last) => index.ended(last));
+    return { feed, progress, index, nextOffset: null, logTimeMs: 0 };
   }
 
   /** Applies one fetched batch (R1). */
@@ -58,6 +73,7 @@ export class StateCopy {
     const atEnd = batch.nextOffset >= batch.highWatermark;
     let applied = 0;
     for (const record of batch.records) {
+      copied.logTimeMs = Math.max(copied.logTimeMs, record.timestampMs);
       try {
         if (this.#applyRecord(record, copied, monotonicMs, atEnd)) applied += 1;
       } catch (thrown) {
@@ -66,8 +82,16 @@ export class StateCopy {
     }
     this.#options.metrics.recordsApplied.inc(applied);
     progress.applied(monotonicMs, atEnd);
+    copied.nextOffset = batch.nextOffset;
+    this.#noteInIndex(copied, batch.nextOffset);
     feed.tell(progress.complete, progress.unfinished);
     this.#wake();
+  }
+
+  #noteInIndex({ progress, index, logTimeMs }: CopiedSlot, nextOffset: bigint): void {
+    const { complete, unfinished } = progress;
+    if (complete === null || unfinished !== null) return; // X1 of position-index.ts
+    index.add({ epoch: complete.epoch, seq: complete.seq, nextOffset, logTimeMs }, this.#options.clock.nowMs());
   }
 
   #applyRecord(record: LogRecord, { progress, feed }: CopiedSlot, monotonicMs: number, atEnd: boolean): boolean {
@@ -120,8 +144,17 @@ export class StateCopy {
     const copied = this.#slots[slot];
     if (copied === undefined) return;
     this.store.clearSlot(slot);
-    copied.progress = new SlotProgress(slot);
+    this.#slots[slot] = this.#newSlot(slot, copied.feed);
     copied.feed.reset();
+  }
+
+  /** Where the slot stands in its log, for replays; null before it was read to its end. */
+  place(slot: Slot): SlotPlace | null {
+    const copied = this.#slots[slot];
+    if (copied === undefined) return null;
+    const { progress, index, nextOffset } = copied;
+    const { complete } = progress;
+    return complete === null || nextOffset === null || !progress.isLoaded ? null : { index, complete, nextOffset };
   }
 
   /** See `StateFeed`. */

@@ -129,7 +129,7 @@ export class StateWriter {
     this.settle();
     for (const { key, value, header } of records) {
       const timestampMs = Number(header.receivedAtNs / 1_000_000n);
-      this.#append([{ key, value, header: encodeHeader({ ...header, more: false }), timestampMs }]);
+      this.#append([{ key, value, header: encodeHeader(header), timestampMs }]);
     }
   }
 

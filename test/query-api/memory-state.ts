@@ -7,6 +7,7 @@ import { type LogRecord } from '../../core/kafka/log-reader.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { type QueryApiMetrics } from '../../query-api/metrics.ts';
 import { type StateView } from '../../query-api/replica.ts';
+import { Replays } from '../../query-api/replays.ts';
 import { StateCopy } from '../../query-api/state-copy.ts';
 import { type ReplayStart, type StateFeed } from '../../query-api/state-feed.ts';
 import { encodeFrame } from '../../schemas/frame.ts';
@@ -24,13 +25,22 @@ export class MemoryState extends StateCopy implements StateView, StateFeed {
   readonly epoch: bigint;
   readonly #clock: Clock;
   readonly #slots: number;
+  readonly #log: { readonly slot: Slot; readonly records: readonly LogRecord[]; readonly nextOffset: bigint }[] = [];
+  readonly #replays: Replays;
   #nextOffset = 0n;
 
   constructor(options: { clock: Clock; slots: number; epoch: bigint; metrics: QueryApiMetrics }) {
-    super({ ...options, logger: silentLogger });
+    super({ ...options, resumeWindowMs: 600_000, logger: silentLogger });
     this.epoch = options.epoch;
     this.#clock = options.clock;
     this.#slots = options.slots;
+    this.#replays = new Replays({
+      place: (slot) => this.place(slot),
+      paths: this.store.paths,
+      log: { read: (slot, from) => this.#read(slot, from) },
+      windowMs: () => 600_000,
+      clock: options.clock,
+    });
   }
 
   /** Every slot read to its end, with a live marker. */
@@ -68,11 +78,19 @@ export class MemoryState extends StateCopy implements StateView, StateFeed {
       const offset = this.#nextOffset++;
       return { offset, timestampMs: this.#clock.nowMs(), key: Buffer.from(key), value, header };
     });
+    this.#log.push({ slot, records, nextOffset: this.#nextOffset });
     this.apply({ partition: slot, records, nextOffset: this.#nextOffset, highWatermark: this.#nextOffset });
   }
 
-  replay(_after: Position): ReplayStart {
-    return { kind: 'expired', detail: 'this instance keeps no index of its log' };
+  replay(after: Position): ReplayStart {
+    return this.#replays.start(after);
+  }
+
+  /** One batch at a time. */
+  async #read(slot: Slot, from: bigint) {
+    const found = this.#log.find((batch) => batch.slot === slot && batch.nextOffset > from);
+    if (found === undefined) throw new Error(`slot ${slot} ends before ${from}`);
+    return found;
   }
 
   #at(slot: Slot, seq: bigint) {

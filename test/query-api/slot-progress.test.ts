@@ -73,6 +73,7 @@ test('complete never lies inside a position of which more follows (F3)', () => {
   progress.applied(0, true);
   expect(progress.complete).toEqual(position(4));
   progress.record(1n, 5n, false);
+  progress.record(1n, 5n, true);
   progress.applied(0, true);
   expect([progress.complete, progress.unfinished]).toEqual([position(5), null]);
 });

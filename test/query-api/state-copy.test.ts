@@ -17,7 +17,13 @@ import { decodeTypedValue, encodeTypedValue } from '../../schemas/value.ts';
 function createCopy() {
   const metrics = createMetrics();
   const own = createQueryApiMetrics(metrics, { leaves: () => 0, stalenessMs: () => 0, slotsCaughtUp: () => 0 });
-  const copy = new StateCopy({ slots: 2, clock: systemClock, logger: silentLogger, metrics: own });
+  const copy = new StateCopy({
+    slots: 2,
+    resumeWindowMs: 600_000,
+    clock: systemClock,
+    logger: silentLogger,
+    metrics: own,
+  });
   const count = async (line: string) => (await metrics.registry.metrics()).includes(line);
   return { copy, count };
 }
