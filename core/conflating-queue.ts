@@ -110,6 +110,22 @@ export class ConflatingQueue<K, V> {
     return head;
   }
 
+  /** The newest entry of a key. */
+  find(key: K): Taken<K, V> | undefined {
+    return this.#newest.get(key);
+  }
+
+  /** The newest entry of a key, out of its turn: what goes with it is being delivered. */
+  takeKey(key: K): Taken<K, V> | undefined {
+    const entry = this.#newest.get(key);
+    if (entry === undefined) return undefined;
+    this.#unlink(entry);
+    this.#newest.delete(key);
+    this.#length -= 1;
+    this.#delivered += 1;
+    return entry;
+  }
+
   /** Lets everything go; returns how many entries that were. They count as abandoned. */
   clear(): number {
     const abandoned = this.#length;

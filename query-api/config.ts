@@ -4,7 +4,52 @@ import { commonSettings } from '../core/settings.ts';
 /** Settings of a query-api process: the common ones, its second listener, and the bounds of what a request may ask. */
 export const queryApiSettings = {
   ...commonSettings,
-  gnmiListen: setting.listen(':9339', 'address of the gNMI server, host:port; reserved, nothing listens there yet'),
+  gnmiListen: setting.listen(':9339', 'address of the gNMI server, host:port'),
+  gnmiTlsCert: setting.secret('PEM with the certificate of the gNMI server, file:PATH or env:NAME; unset: no TLS'),
+  gnmiTlsKey: setting.secret('PEM with the key of gnmiTlsCert, file:PATH or env:NAME'),
+  gnmiTlsClientCa: setting.secret(
+    'PEM with the CA that certificates of gNMI clients must be of; unset: clients need none',
+  ),
+  gnmiMaxRequestBytes: setting.integer(
+    4_194_304,
+    { min: 1_024, max: 67_108_864 },
+    'largest gNMI request, bytes; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiMaxGetBytes: setting.integer(
+    4_194_304,
+    { min: 1_024, max: 268_435_456 },
+    'largest answer to a gNMI Get, bytes; beyond it RESOURCE_EXHAUSTED. Clients take 4 MiB unless told otherwise',
+  ),
+  gnmiMaxSubscriptions: setting.integer(
+    1_000,
+    { min: 1, max: 100_000 },
+    'most paths in one Get or Subscribe; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiMaxStreams: setting.integer(
+    2_000,
+    { min: 1, max: 100_000 },
+    'most Subscribe RPCs at a time; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiMaxStreamsPerClient: setting.integer(
+    256,
+    { min: 1, max: 100_000 },
+    'most Subscribe RPCs at a time of one client address; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiMaxQueuedLeaves: setting.integer(
+    1_000_000,
+    { min: 100, max: 100_000_000 },
+    'most leaves that may wait for one slow gNMI reader; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiBlockedMsMax: setting.integer(
+    120_000,
+    { min: 100, max: 86_400_000 },
+    'ms for which a gNMI reader may take nothing before its RPC ends with RESOURCE_EXHAUSTED',
+  ),
+  gnmiSampleIntervalMsMin: setting.integer(
+    100,
+    { min: 10, max: 3_600_000 },
+    'shortest sample and heartbeat interval of gNMI subscriptions, ms: a request for 0 gets it, one for less is refused',
+  ),
   readReplicas: setting.choice(['all'], 'all', 'query-api instances that hold each slot; only `all` for now'),
   maxBodyBytes: setting.integer(
     16_777_216,

@@ -18,6 +18,8 @@ export interface InstanceRecordOptions {
   readonly version: string;
   /** `host:port` of the HTTP server. */
   readonly http: () => string;
+  /** `host:port` of the gNMI server. */
+  readonly gnmi: () => string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -34,7 +36,7 @@ export class InstanceRecord implements Component {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { setup, http, random, ...options } = this.#options;
+    const { setup, http, gnmi, random, ...options } = this.#options;
     const half = (): string =>
       Math.floor(random.next() * 2 ** 32)
         .toString(16)
@@ -45,7 +47,7 @@ export class InstanceRecord implements Component {
       incarnation: half() + half(),
       role: 'query-api',
       // Every query-api reads every slot, so there is nothing to tell about slots yet.
-      now: () => ({ http: http(), gnmi: '', draining: false, slots: [] }),
+      now: () => ({ http: http(), gnmi: gnmi(), draining: false, slots: [] }),
     });
     await this.#reporter.start(signal);
   }

@@ -1,9 +1,10 @@
 /**
  * A query-api process: what it is made of, and in which order that starts.
  *
- *   HTTP server → producer → topics and schema ids → (tables, state, instance record) side by side
+ *   HTTP server → gNMI server → producer → topics and schema ids → (tables, state, instance record) side by side
  *
- * The server comes first, so that a port in use ends the start at once and /readyz tells what is still missing.
+ * The servers come first, so that a port in use ends the start at once, /readyz tells what is still missing, and gNMI
+ * clients hear UNAVAILABLE.
  */
 import { hostname } from 'node:os';
 import { type Readiness } from '../core/admin-server.ts';
@@ -19,6 +20,8 @@ import { type ApiContext } from './api-context.ts';
 import { ChangeWriter } from './change-writer.ts';
 import { type QueryApiSettings } from './config.ts';
 import { DesiredState } from './desired-state.ts';
+import { createGnmiEndpoint } from './gnmi-endpoint.ts';
+import { createGnmiMetrics } from './gnmi-metrics.ts';
 import { InstanceRecord } from './instance-record.ts';
 import { KafkaSetup } from './kafka-setup.ts';
 import { createQueryApiMetrics } from './metrics.ts';
@@ -79,6 +82,8 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     logger,
     metrics: ownMetrics,
   });
+  const source = { tables, deviceChanges: tables.deviceChanges, state: replica, metrics: createGnmiMetrics(metrics) };
+  const gnmi = createGnmiEndpoint({ settings, env: deps.env, instanceId, clock, logger, ...source });
   const record = new InstanceRecord({
     ...common,
     producer,
@@ -88,11 +93,12 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     zone: settings.zone,
     version: deps.version,
     http: () => server.address,
+    gnmi: () => gnmi.address,
     random: deps.random,
   });
   const parts = [tables, replica, record, ...(registry === null ? [] : [registry])];
   return {
-    components: [server, producer, setup, new SideBySide('tables and state', parts)],
+    components: [server, gnmi, producer, setup, new SideBySide('tables and state', parts)],
     get address() {
       return server.address;
     },

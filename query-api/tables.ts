@@ -15,6 +15,7 @@ import { type Instance, instanceCodec } from '../schemas/instance.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { topicOf, type TopicName } from '../schemas/topics.ts';
 import { DeletedNames } from './deleted-names.ts';
+import { DeviceChanges } from './device-changes.ts';
 import { decodeOwnershipRow, newerOwnershipRow, type OwnershipRow } from './ownership-row.ts';
 import { Sightings } from './sightings.ts';
 import { decodeStatusRow, newerStatusRow, type StatusRow } from './status-row.ts';
@@ -45,6 +46,7 @@ export class Tables implements Component {
   readonly instances: Table<Instance>;
   readonly schemas: Table<SchemaRecord>;
   readonly deletedDevices = new DeletedNames();
+  readonly deviceChanges = new DeviceChanges();
   readonly sightings: Sightings;
   #loaded = false;
 
@@ -59,7 +61,10 @@ export class Tables implements Component {
       topic: topic('devices'),
       partitions: slots,
       decode: (_key, record) => deviceCodec.decode(recordMessage(record)),
-      onChange: (key, device) => this.deletedDevices.changed(key, device !== undefined),
+      onChange: (key, device) => {
+        this.deletedDevices.changed(key, device !== undefined);
+        this.deviceChanges.changed(key, device !== undefined);
+      },
     });
     this.profiles = new Table<Profile>({
       ...common,

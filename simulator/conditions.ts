@@ -1,6 +1,6 @@
 import { type GnmiEncoding } from '../schemas/gnmi.ts';
-import { type ValueForm } from './notification-encoder.ts';
-import { type Refusal } from './subscribe-plan.ts';
+import { type Refusal } from '../core/gnmi/refusal.ts';
+import { type ValueForm } from '../core/gnmi/value-form.ts';
 
 /** What lasting faults have set on a device; the defaults are a device in good health. */
 export interface Conditions {

@@ -16,7 +16,7 @@ import { type SimulatorMetrics } from './metrics.ts';
 import { type Model } from './model.ts';
 import { encodeErrorResponse, encodeHugeMessage, malformedMessage } from './notification-encoder.ts';
 import { type OutboxBounds } from './outbox.ts';
-import { type Refusal } from './subscribe-plan.ts';
+import { type Refusal } from '../core/gnmi/refusal.ts';
 import { SubscriberHub } from './subscriber-hub.ts';
 import { type SubscriptionStream } from './subscription-stream.ts';
 

@@ -1,19 +1,22 @@
 import { status } from '@grpc/grpc-js';
+import { jsonSubtree } from '../core/gnmi/json-subtree.ts';
+import { isRefusal, type Refusal } from '../core/gnmi/refusal.ts';
+import { joinedPath, responseForm } from '../core/gnmi/response-form.ts';
+import { type JsonForm } from '../core/gnmi/value-form.ts';
 import { gnmi, type GetRequest, type GnmiNotification } from '../schemas/gnmi.ts';
 import { formatPath, type Path } from '../schemas/path.ts';
 import { encodeTypedValue } from '../schemas/value.ts';
 import { type DeviceTree } from './device-tree.ts';
-import { formatJsonTree } from './json-tree.ts';
+import { type DeviceLimits } from './device-form.ts';
 import { leafFilter } from './leaf-filter.ts';
-import { jsonBytes, type ValueForm } from './notification-encoder.ts';
-import { isRefusal, joinedPath, type Refusal, responseForm, type SubscribeLimits } from './subscribe-plan.ts';
 
 /** Answers a Get: one notification per path, in order (G1), of one moment (G2). */
-export function answerGet(tree: DeviceTree, limits: SubscribeLimits, request: GetRequest): Buffer | Refusal {
+export function answerGet(tree: DeviceTree, limits: DeviceLimits, request: GetRequest): Buffer | Refusal {
   if (request.type !== 'ALL') return { code: status.UNIMPLEMENTED, details: `type ${request.type} is not supported` }; // G4
   if (request.useModels.length > 0) return { code: status.UNIMPLEMENTED, details: 'use_models is not supported' }; // E9
-  const form = responseForm(request.prefix, request.path, request.encoding, limits);
+  const form = responseForm(request.prefix, request.path, request.encoding, limits.offers);
   if (isRefusal(form)) return form;
+  const values = limits.sends ?? form.values;
   const asked: readonly Path[] = request.path.length === 0 ? [{ origin: '', target: '', elems: [] }] : request.path;
   const timestamp = tree.stampNs();
   const target = request.prefix?.target ?? '';
@@ -28,9 +31,9 @@ export function answerGet(tree: DeviceTree, limits: SubscribeLimits, request: Ge
     const leaves = coveredLeaves(tree, full);
     if (leaves.length === 0) return { code: status.NOT_FOUND, details: `${formatPath(full)} has no value` }; // G3
     const update =
-      form.values === 'proto'
+      values === 'proto'
         ? leafUpdates(tree, leaves, path.origin)
-        : [jsonUpdate(tree, full, leaves, form.values, path.origin)];
+        : [jsonUpdate(tree, full, leaves, values, path.origin)];
     notification.push({ timestamp, ...(hasContent(prefix) ? { prefix } : {}), update, delete: [], atomic: false });
   }
   return gnmi.GetResponse.encode({ notification });
@@ -57,34 +60,18 @@ function leafUpdates(tree: DeviceTree, leaves: readonly number[], origin: string
   }));
 }
 
-/** A container as one object, a leaf as its bare value (G5). Under wildcards the object begins at the root. */
 function jsonUpdate(
   tree: DeviceTree,
   asked: Path,
   leaves: readonly number[],
-  form: Exclude<ValueForm, 'proto'>,
+  form: JsonForm,
   origin: string,
 ): GnmiNotification['update'][number] {
-  const first = leaves[0] ?? 0;
-  const exact = isExact(asked, tree.shape(first).path);
-  const depth = exact ? asked.elems.length : 0;
-  const text = formatJsonTree(
-    leaves.map((index) => ({
-      elems: tree.shape(index).path.elems.slice(depth),
-      json: jsonBytes(tree.value(index), form).toString(),
-    })),
-  );
+  const subtree = leaves.map((index) => ({ elems: tree.shape(index).path.elems, value: tree.value(index) }));
+  const { elems, json } = jsonSubtree(asked, subtree, form);
   return {
-    path: { origin, target: '', elems: exact ? asked.elems : [] },
-    val: encodeTypedValue({ kind: form, value: Buffer.from(text) }),
+    path: { origin, target: '', elems },
+    val: encodeTypedValue({ kind: form, value: json }),
     duplicates: 0,
   };
-}
-
-/** Names one node: no wildcards, and lists are given with their keys. */
-function isExact(asked: Path, leaf: Path): boolean {
-  return asked.elems.every(
-    ({ name, keys }, at) =>
-      name === leaf.elems[at]?.name && keys.size === leaf.elems[at].keys.size && ![...keys.values()].includes('*'),
-  );
 }

@@ -4,13 +4,13 @@ import {
   type sendUnaryData,
   type Server,
   type ServerUnaryCall,
-  type ServiceDefinition,
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { type Refusal } from '../core/gnmi/refusal.ts';
+import { decodeRequest, gnmiServiceDefinition } from '../core/gnmi/service-definition.ts';
 import { gnmi, gnmiVersion } from '../schemas/gnmi.ts';
 import { answerGet } from './get.ts';
-import { type Refusal } from './subscribe-plan.ts';
 import { type StreamContext, type SubscribeCall, SubscriptionStream } from './subscription-stream.ts';
 
 /** The four RPCs of a device. Messages stay bytes on the gRPC side, so that a tick is encoded once for all its readers. */
@@ -22,28 +22,11 @@ export interface GnmiContext extends StreamContext {
   streamOpened(stream: SubscriptionStream): Refusal | null;
 }
 
-const identity = (bytes: Buffer): Buffer => bytes;
-const codec = {
-  requestSerialize: identity,
-  requestDeserialize: identity,
-  responseSerialize: identity,
-  responseDeserialize: identity,
-};
-const unary = { ...codec, requestStream: false, responseStream: false };
-
-/** As a client or a server of grpc-js takes it; requests and responses are encoded messages. */
-export const gnmiServiceDefinition = {
-  capabilities: { path: '/gnmi.gNMI/Capabilities', ...unary },
-  get: { path: '/gnmi.gNMI/Get', ...unary },
-  set: { path: '/gnmi.gNMI/Set', ...unary },
-  subscribe: { path: '/gnmi.gNMI/Subscribe', ...codec, requestStream: true, responseStream: true },
-} satisfies ServiceDefinition;
-
 export function addGnmiService(server: Server, context: GnmiContext): void {
   const implementation: UntypedServiceImplementation = {
     capabilities: unaryCall(context, () => context.refusalOfCapabilities() ?? encodeCapabilities(context)),
     get: unaryCall(context, (request) => {
-      const decoded = decodeOrNull(() => gnmi.GetRequest.decode(request));
+      const decoded = decodeRequest(request, gnmi.GetRequest);
       if (decoded === null) return { code: status.INVALID_ARGUMENT, details: 'the request is no GetRequest' };
       return answerGet(context.tree, context.limits(), decoded);
     }),
@@ -85,12 +68,4 @@ function encodeCapabilities(context: GnmiContext): Buffer {
     supportedEncodings: context.limits().offers,
     gnmiVersion,
   });
-}
-
-function decodeOrNull<T>(decode: () => T): T | null {
-  try {
-    return decode();
-  } catch {
-    return null;
-  }
 }

@@ -1,6 +1,6 @@
 import { formatPath, parsePath, type Path } from '../schemas/path.ts';
 import { blob, choice, constant, everyKind, gauge, hashText, type LeafValue, text, timeNs } from './leaf-value.ts';
-import { encodeElems } from './wire-path.ts';
+import { encodeElems } from '../core/gnmi/wire-path.ts';
 
 /**
  * The tree that every simulated device has: OpenConfig-shaped paths, how each value changes, and the encoded path of

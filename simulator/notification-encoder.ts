@@ -1,4 +1,5 @@
-import { encodeTypedValue, formatValueJson, type TypedValue } from '../schemas/value.ts';
+import { jsonBytes, type JsonForm, type ValueForm } from '../core/gnmi/value-form.ts';
+import { encodeTypedValue, type TypedValue } from '../schemas/value.ts';
 import { WireWriter } from '../schemas/wire-writer.ts';
 import { type DeviceTree } from './device-tree.ts';
 import { HotWriter, varintLength } from './hot-writer.ts';
@@ -10,8 +11,6 @@ import { CounterHalves } from './leaf-value.ts';
  * shared by the whole process (encoding is synchronous). Guarded by `bench/simulator.ts`; the slow, obvious way is
  * `gnmi.SubscribeResponse`, which the tests decode everything with.
  */
-export type ValueForm = 'proto' | 'json' | 'json_ietf';
-
 export interface NotificationForm {
   readonly values: ValueForm;
   /** Encoded origin and target of the prefix; empty: no prefix. */
@@ -110,14 +109,8 @@ function writeValue(tree: DeviceTree, form: ValueForm, index: number): void {
   } else value.raw(encodeTypedValue(tree.value(index)));
 }
 
-function writeJson(typed: TypedValue, form: 'json' | 'json_ietf'): void {
+function writeJson(typed: TypedValue, form: JsonForm): void {
   value.field(form === 'json' ? 0x52 : 0x5a, jsonBytes(typed, form));
-}
-
-/** A leaf's bare JSON value (V10, V11). */
-export function jsonBytes(typed: TypedValue, form: 'json' | 'json_ietf'): Buffer {
-  if (typed.kind === 'json' || typed.kind === 'json_ietf') return typed.value;
-  return Buffer.from(formatValueJson(typed, form === 'json' ? 'native' : 'rfc7951'));
 }
 
 /** `sync_response: true`. */

@@ -2,7 +2,7 @@ import { type AtomicContainer } from './model.ts';
 import { type Change, type ContainerChange, type DeviceTree } from './device-tree.ts';
 import { type LeafFilter } from './leaf-filter.ts';
 import { encodeNotification, type NotificationForm } from './notification-encoder.ts';
-import { encodeElems } from './wire-path.ts';
+import { encodeElems } from '../core/gnmi/wire-path.ts';
 
 /**
  * What one kind of subscriber sees of a device's changes. Subscribers with equal requests share a view, and a change is

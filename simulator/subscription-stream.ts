@@ -1,13 +1,16 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { type Clock, type Timer } from '../core/clock.ts';
+import { invalid, isRefusal, type Refusal } from '../core/gnmi/refusal.ts';
+import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
+import { decodeRequest } from '../core/gnmi/service-definition.ts';
+import { planSubscribe, viewKey } from '../core/gnmi/subscribe-plan.ts';
 import { gnmi, type SubscribeRequest } from '../schemas/gnmi.ts';
 import { formatPath } from '../schemas/path.ts';
+import { deviceForm, type DeviceLimits, type DevicePlan } from './device-form.ts';
 import { type DeviceTree } from './device-tree.ts';
 import { leafFilter, type LeafFilter } from './leaf-filter.ts';
 import { encodeHugeMessage, syncMessage } from './notification-encoder.ts';
 import { Outbox, type OutboxBounds } from './outbox.ts';
-import { SampleSchedule } from './sample-schedule.ts';
-import { isRefusal, planSubscribe, type Refusal, type SubscribeLimits, type SubscribePlan } from './subscribe-plan.ts';
 import { type SubscriberHub } from './subscriber-hub.ts';
 import { encodeLeaves, encodeWalk, type SubscriberView } from './subscriber-view.ts';
 
@@ -23,7 +26,7 @@ export interface StreamContext {
   readonly hub: SubscriberHub;
   readonly clock: Clock;
   readonly bounds: OutboxBounds;
-  limits(): SubscribeLimits;
+  limits(): DeviceLimits;
   /** Runs it now, or when a stall ends. */
   whenAnswering(work: () => void): void;
   readonly answering: boolean;
@@ -35,13 +38,11 @@ export interface StreamContext {
 
 export type SubscribeCall = ServerDuplexStream<Buffer, Buffer>;
 
-const invalid = (details: string): Refusal => ({ code: status.INVALID_ARGUMENT, details });
-
 export class SubscriptionStream {
   readonly #context: StreamContext;
   readonly #call: SubscribeCall;
   readonly #outbox: Outbox;
-  #plan: SubscribePlan | null = null;
+  #plan: DevicePlan | null = null;
   #schedule: SampleSchedule | null = null;
   #timer: Timer | null = null;
   #leave: (() => void) | null = null;
@@ -79,10 +80,8 @@ export class SubscriptionStream {
 
   #request(bytes: Buffer): void {
     if (this.#ended) return;
-    let request: SubscribeRequest;
-    try {
-      request = gnmi.SubscribeRequest.decode(bytes);
-    } catch {
+    const request = decodeRequest(bytes, gnmi.SubscribeRequest);
+    if (request === null) {
       this.refuse(invalid('the request is no SubscribeRequest'));
       return;
     }
@@ -92,8 +91,11 @@ export class SubscriptionStream {
 
   #first(request: SubscribeRequest): Refusal | null {
     if (request.subscribe === undefined) return invalid('the first message must carry a subscription list'); // S1
-    const plan = planSubscribe(request.subscribe, this.#context.limits());
-    if (isRefusal(plan)) return plan;
+    const limits = this.#context.limits();
+    const asked = planSubscribe(request.subscribe, limits);
+    if (isRefusal(asked)) return asked;
+    const form = deviceForm(asked.form, limits);
+    const plan: DevicePlan = { ...asked, form, key: `${form.values} ${viewKey(asked)}` };
     this.#plan = plan;
     if (plan.mode === 'STREAM') this.#stream(plan);
     else {
@@ -103,14 +105,14 @@ export class SubscriptionStream {
     return null;
   }
 
-  #later(request: SubscribeRequest, plan: SubscribePlan): Refusal | null {
+  #later(request: SubscribeRequest, plan: DevicePlan): Refusal | null {
     if (request.subscribe !== undefined) return invalid('a second subscription list on one RPC'); // S2
     if (request.poll === undefined || plan.mode !== 'POLL') return invalid('only POLL takes further messages');
     this.#walk(plan); // M2
     return null;
   }
 
-  #stream(plan: SubscribePlan): void {
+  #stream(plan: DevicePlan): void {
     const { tree, hub, clock } = this.#context;
     const view: SubscriberView = {
       key: plan.key,
@@ -126,7 +128,7 @@ export class SubscriptionStream {
   }
 
   /** The present values and the sync; only the sync where updates are all that is wanted (M11). */
-  #walk(plan: SubscribePlan): void {
+  #walk(plan: DevicePlan): void {
     const { tree, synced, hugeBytes } = this.#context;
     if (!plan.updatesOnly) {
       for (const message of encodeWalk(tree, plan.form, this.#filter(plan, 'any'))) this.#outbox.send(message);
@@ -135,7 +137,7 @@ export class SubscriptionStream {
     if (hugeBytes !== null) this.#outbox.send(encodeHugeMessage(tree.stampNs(), hugeBytes));
   }
 
-  #filter(plan: SubscribePlan, mode: 'on-change' | 'any'): LeafFilter {
+  #filter(plan: DevicePlan, mode: 'on-change' | 'any'): LeafFilter {
     const paths = plan.subscriptions.filter((one) => mode === 'any' || one.mode === mode).map((one) => one.path);
     return leafFilter(this.#context.tree.model, paths.map(formatPath).join('\n'), paths);
   }

@@ -189,6 +189,8 @@ export class DevSession {
     print(`  page      ${api.base}/   (routes: ${api.base}/api/v1/docs)`);
     for (const { http, instanceId } of this.#plans('query-api'))
       print(`  HTTP      http://${http}/api/v1   (${instanceId})`);
+    for (const { gnmi, instanceId } of this.#plans('query-api'))
+      if (gnmi !== undefined) print(`  gNMI      ${gnmi}   (${instanceId}, plaintext)`);
     print(`  Kafka     ${this.#brokers?.brokers.join(',') ?? ''}   (${this.#brokers?.what ?? ''})`);
     print(`  logs      ${join(this.#options.dataDir, 'logs')}/`);
     print('');

@@ -1,4 +1,4 @@
-import { type PathElem } from '../schemas/path.ts';
+import { type PathElem } from '../../schemas/path.ts';
 
 /**
  * Leaves below a container as one nested JSON object: lists as arrays of objects with the keys as leaves (G5). Values

@@ -1,8 +1,8 @@
-import { type PathElem } from '../schemas/path.ts';
-import { WireWriter } from '../schemas/wire-writer.ts';
+import { type PathElem } from '../../schemas/path.ts';
+import { WireWriter } from '../../schemas/wire-writer.ts';
 
 /**
- * Encoded parts of `gnmi.Path`, made once per leaf and once per subscriber, so that a tick only copies bytes.
+ * Encoded parts of `gnmi.Path`, made once per leaf and once per subscriber, so that what is sent often is only copied.
  * Fields: origin 2, elem 3 (name 1, key 2 as map entries), target 4.
  */
 export function encodeElems(elems: readonly PathElem[]): Buffer {

@@ -1,0 +1,214 @@
+/**
+ * Between the replica's feed and the gNMI streams: each stream hears of its device's changes, or of all devices'.
+ *
+ * B1. Streams are found by device, so a change costs what its readers cost, however many others there are.
+ * B2. Changes of one position that came in an atomic message belong together: they share an `AtomicGroup` (A10, A12).
+ * B3. Whoever joins hears every change after that, so it joins before it walks (S13).
+ * B4. A stream that fails ends; the others and the feed do not notice.
+ */
+import { type Clock, type Timer } from '../core/clock.ts';
+import { parsePath, type PathElem } from '../schemas/path.ts';
+import { type Position } from '../schemas/position.ts';
+import { slotOf, type Slot } from '../schemas/slot.ts';
+import { type DeviceChanges } from './device-changes.ts';
+import { healthOf, type HealthLeaf, type HealthSource } from './gnmi-health.ts';
+import { type LeafChange, type StateFeed, type StateListener } from './state-feed.ts';
+
+export interface AtomicGroup {
+  readonly origin: string;
+  readonly root: readonly PathElem[];
+  readonly timestampNs: bigint;
+  readonly changes: readonly LeafChange[];
+}
+
+/** A change as all its readers share it. */
+export interface FedChange {
+  readonly change: LeafChange;
+  readonly group: AtomicGroup | null;
+}
+
+export interface HealthChange {
+  readonly leaf: HealthLeaf;
+  /** False: the leaf is gone. */
+  readonly present: boolean;
+  readonly timestampNs: bigint;
+}
+
+export interface HubReader {
+  /** Null: all devices. */
+  readonly device: string | null;
+  readonly wantsHealth: boolean;
+  onChanges(changes: readonly FedChange[]): void;
+  onHealth(device: string, changes: readonly HealthChange[]): void;
+  onDeviceAdded(device: string): void;
+  onDeviceRemoved(device: string): void;
+  onSlotReset(slot: Slot): void;
+  onFailure(thrown: unknown): void;
+}
+
+/** As often as ingest and replicator say how they are. */
+const healthEveryMs = 1_000;
+
+export interface GnmiHubOptions extends HealthSource {
+  readonly feed: StateFeed;
+  readonly deviceChanges: DeviceChanges;
+  readonly clock: Clock;
+}
+
+export class GnmiHub implements StateListener {
+  readonly #options: GnmiHubOptions;
+  readonly #ofDevice = new Map<string, Set<HubReader>>();
+  readonly #ofAll = new Set<HubReader>();
+  #leave: (() => void) | null = null;
+  #timer: Timer | null = null;
+  /** What was last said of the health of a device. */
+  readonly #health = new Map<string, readonly HealthLeaf[]>();
+
+  constructor(options: GnmiHubOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the way to leave (B3). */
+  join(reader: HubReader): () => void {
+    const { feed, deviceChanges, clock } = this.#options;
+    if (this.#leave === null) {
+      const leaveFeed = feed.listen(this);
+      const leaveDevices = deviceChanges.listen((device, exists) => this.#deviceChanged(device, exists));
+      this.#leave = () => {
+        leaveFeed();
+        leaveDevices();
+      };
+    }
+    this.#readersOf(reader.device).add(reader);
+    if (reader.wantsHealth) this.#timer ??= clock.every(healthEveryMs, () => this.#tellHealth());
+    return () => this.#left(reader);
+  }
+
+  #left(reader: HubReader): void {
+    const { device } = reader;
+    const readers = this.#readersOf(device);
+    readers.delete(reader);
+    if (device !== null && readers.size === 0) this.#ofDevice.delete(device);
+    if (this.#timer !== null && this.#healthDevices().size === 0) {
+      this.#timer.cancel();
+      this.#timer = null;
+      this.#health.clear();
+    }
+    if (this.#ofAll.size + this.#ofDevice.size > 0) return;
+    this.#leave?.();
+    this.#leave = null;
+  }
+
+  #readersOf(device: string | null): Set<HubReader> {
+    if (device === null) return this.#ofAll;
+    let readers = this.#ofDevice.get(device);
+    if (readers === undefined) this.#ofDevice.set(device, (readers = new Set()));
+    return readers;
+  }
+
+  onChanges(_slot: Slot, changes: readonly LeafChange[], _through: Position): void {
+    if (changes.length === 0) return;
+    const fed = withGroups(changes);
+    for (const reader of this.#ofAll) this.#tell(reader, () => reader.onChanges(fed));
+    if (this.#ofDevice.size === 0) return;
+    for (const [device, its] of byDevice(fed, this.#ofDevice)) {
+      for (const reader of this.#ofDevice.get(device) ?? []) this.#tell(reader, () => reader.onChanges(its));
+    }
+  }
+
+  onReset(slot: Slot): void {
+    for (const reader of [...this.#ofAll]) this.#tell(reader, () => reader.onSlotReset(slot));
+    for (const [device, readers] of [...this.#ofDevice]) {
+      if (slotOf(device, this.#options.slots) !== slot) continue;
+      for (const reader of [...readers]) this.#tell(reader, () => reader.onSlotReset(slot));
+    }
+  }
+
+  #deviceChanged(device: string, exists: boolean): void {
+    this.#health.delete(device);
+    const readers = [...this.#ofAll, ...(this.#ofDevice.get(device) ?? [])];
+    for (const reader of readers) {
+      this.#tell(reader, () => (exists ? reader.onDeviceAdded(device) : reader.onDeviceRemoved(device)));
+    }
+  }
+
+  /** Devices that somebody wants to know the health of, with who. */
+  #healthDevices(): Map<string, HubReader[]> {
+    const wanted = new Map<string, HubReader[]>();
+    const ofAll = [...this.#ofAll].filter(({ wantsHealth }) => wantsHealth);
+    if (ofAll.length > 0) {
+      for (const [device] of this.#options.tables.devices.entries()) wanted.set(device, [...ofAll]);
+    }
+    for (const [device, readers] of this.#ofDevice) {
+      const its = [...readers].filter(({ wantsHealth }) => wantsHealth);
+      if (its.length > 0) wanted.set(device, [...(wanted.get(device) ?? []), ...its]);
+    }
+    return wanted;
+  }
+
+  #tellHealth(): void {
+    const timestampNs = this.#options.clock.nowNs();
+    for (const [device, readers] of this.#healthDevices()) {
+      const before = this.#health.get(device);
+      const now = healthOf(this.#options, device);
+      this.#health.set(device, now);
+      const changes = healthChanges(before ?? [], now, timestampNs);
+      if (changes.length === 0) continue;
+      for (const reader of readers) this.#tell(reader, () => reader.onHealth(device, changes));
+    }
+  }
+
+  #tell(reader: HubReader, tell: () => void): void {
+    try {
+      tell();
+    } catch (thrown) {
+      reader.onFailure(thrown); // B4
+    }
+  }
+}
+
+function healthChanges(before: readonly HealthLeaf[], now: readonly HealthLeaf[], timestampNs: bigint): HealthChange[] {
+  const changed = now.filter(
+    (leaf) => !before.some((earlier) => earlier.key === leaf.key && earlier.value.equals(leaf.value)),
+  );
+  const gone = before.filter((leaf) => !now.some((later) => later.key === leaf.key));
+  return [
+    ...gone.map((leaf) => ({ leaf, present: false, timestampNs })),
+    ...changed.map((leaf) => ({ leaf, present: true, timestampNs })),
+  ];
+}
+
+function byDevice(fed: readonly FedChange[], wanted: ReadonlyMap<string, unknown>): Map<string, FedChange[]> {
+  const parts = new Map<string, FedChange[]>();
+  for (const one of fed) {
+    const { device } = one.change;
+    if (!wanted.has(device)) continue;
+    const part = parts.get(device);
+    if (part === undefined) parts.set(device, [one]);
+    else part.push(one);
+  }
+  return parts;
+}
+
+/** B2. A position is one message of one device, so its changes are the group, tombstones included. */
+function withGroups(changes: readonly LeafChange[]): FedChange[] {
+  if (!changes.some(isAtomic)) return changes.map((change) => ({ change, group: null }));
+  const members = new Map<string, LeafChange[]>();
+  for (const change of changes) {
+    const key = positionKey(change);
+    const same = members.get(key);
+    if (same === undefined) members.set(key, [change]);
+    else same.push(change);
+  }
+  const groups = new Map<string, AtomicGroup>();
+  for (const [key, same] of members) {
+    const first = same.find(isAtomic)?.leaf;
+    if (first === undefined || first === null) continue;
+    const { origin, atomicRoot, timestampNs } = first;
+    groups.set(key, { origin, root: parsePath(atomicRoot).elems, timestampNs, changes: same });
+  }
+  return changes.map((change) => ({ change, group: groups.get(positionKey(change)) ?? null }));
+}
+
+const isAtomic = ({ leaf }: LeafChange): boolean => leaf !== null && leaf.atomicRoot !== '';
+const positionKey = ({ device, epoch, seq }: LeafChange): string => `${epoch} ${seq} ${device}`;

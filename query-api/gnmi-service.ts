@@ -1,0 +1,116 @@
+/** The four RPCs: bytes in, bytes or a status out. A failure of ours is INTERNAL, never the end of the process. */
+import {
+  type handleUnaryCall,
+  type Server,
+  type ServerUnaryCall,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { messageOf } from '../core/errors.ts';
+import { invalid, isRefusal, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
+import { decodeRequest, gnmiServiceDefinition } from '../core/gnmi/service-definition.ts';
+import { gnmi } from '../schemas/gnmi.ts';
+import { encodeCapabilities } from './gnmi-capabilities.ts';
+import { type GnmiContext } from './gnmi-context.ts';
+import { answerGet } from './gnmi-get.ts';
+import { unavailable } from './gnmi-request.ts';
+import { GnmiSubscription, type SubscribeCall } from './gnmi-subscription.ts';
+
+type Rpc = 'Capabilities' | 'Get' | 'Set' | 'Subscribe';
+
+export class GnmiService {
+  readonly #context: GnmiContext;
+  readonly #open = new Map<GnmiSubscription, string>();
+  readonly #ofClient = new Map<string, number>();
+
+  constructor(context: GnmiContext) {
+    this.#context = context;
+  }
+
+  addTo(server: Server): void {
+    const implementation: UntypedServiceImplementation = {
+      capabilities: this.#unary('Capabilities', (bytes) => this.#capabilities(bytes)),
+      get: this.#unary('Get', (bytes) => {
+        const request = decodeRequest(bytes, gnmi.GetRequest);
+        return request === null ? invalid('the request is no GetRequest') : answerGet(this.#context, request);
+      }),
+      set: this.#unary('Set', () =>
+        unimplemented('Holdfast reads devices and does not configure them: there is no Set'),
+      ),
+      subscribe: (call: SubscribeCall) => this.#subscribe(call),
+    };
+    server.addService(gnmiServiceDefinition, implementation);
+  }
+
+  /** Ends every stream with a status that tells clients to go elsewhere. */
+  close(): void {
+    for (const subscription of [...this.#open.keys()]) subscription.refuse(unavailable('this instance stops'));
+  }
+
+  #capabilities(bytes: Buffer): Buffer | Refusal {
+    const { tables } = this.#context;
+    const request = decodeRequest(bytes, gnmi.CapabilityRequest);
+    if (request === null) return invalid('the request is no CapabilityRequest');
+    if (request.extension.some(({ depth }) => depth !== undefined))
+      return invalid('depth does not go with Capabilities');
+    if (!tables.loaded) return unavailable('this instance is still reading its tables; try again in a second');
+    return encodeCapabilities([...tables.status.entries()].map(([, row]) => row.status));
+  }
+
+  #unary(rpc: Rpc, answer: (request: Buffer) => Buffer | Refusal): handleUnaryCall<Buffer, Buffer> {
+    return (call: ServerUnaryCall<Buffer, Buffer>, callback) => {
+      let result: Buffer | Refusal;
+      try {
+        result = answer(call.request);
+      } catch (thrown) {
+        this.#logFailure(rpc, thrown);
+        result = { code: status.INTERNAL, details: messageOf(thrown) };
+      }
+      this.#count(rpc, isRefusal(result) ? result.code : status.OK);
+      if (isRefusal(result)) callback(result);
+      else callback(null, result);
+    };
+  }
+
+  #subscribe(call: SubscribeCall): void {
+    const client = hostOf(call.getPeer());
+    const ofClient = this.#ofClient.get(client) ?? 0;
+    const { gnmiMaxStreams, gnmiMaxStreamsPerClient } = this.#context.limits;
+    const subscription = new GnmiSubscription(this.#context, call, (code) => {
+      this.#count('Subscribe', code);
+      this.#closed(subscription);
+    });
+    this.#open.set(subscription, client);
+    this.#ofClient.set(client, ofClient + 1);
+    this.#context.metrics.streams.set(this.#open.size);
+    const exhausted = (details: string): void => subscription.refuse({ code: status.RESOURCE_EXHAUSTED, details });
+    if (this.#open.size > gnmiMaxStreams) exhausted(`no more than ${gnmiMaxStreams} Subscribe RPCs at a time`);
+    else if (ofClient >= gnmiMaxStreamsPerClient) {
+      exhausted(`no more than ${gnmiMaxStreamsPerClient} Subscribe RPCs at a time from one address`);
+    }
+  }
+
+  #closed(subscription: GnmiSubscription): void {
+    const client = this.#open.get(subscription);
+    if (client === undefined) return;
+    this.#open.delete(subscription);
+    const left = (this.#ofClient.get(client) ?? 1) - 1;
+    if (left > 0) this.#ofClient.set(client, left);
+    else this.#ofClient.delete(client);
+    this.#context.metrics.streams.set(this.#open.size);
+  }
+
+  #count(rpc: Rpc, code: number): void {
+    this.#context.metrics.rpcs.inc({ rpc, code: status[code] ?? 'UNKNOWN' });
+  }
+
+  #logFailure(rpc: Rpc, thrown: unknown): void {
+    const suppressed = this.#context.lines.pass(`${rpc} failed`, this.#context.clock.monotonicMs());
+    if (suppressed !== undefined) this.#context.logger.error({ rpc, err: thrown, suppressed }, 'gnmi request failed');
+  }
+}
+
+/** `host:port` or `[v6]:port` without the port. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}

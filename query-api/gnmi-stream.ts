@@ -1,0 +1,296 @@
+/**
+ * What one subscription list is sent, and in which order: first the present values, then the sync, then changes and
+ * samples. Knows nothing of gRPC.
+ *
+ *   hub ──▶ outbox ──┐
+ *   store ──▶ walk ──┴──▶ encoder ──▶ writer
+ *
+ * G1. A leaf is sent together with what waits of it in the outbox: its delete first, then the newest value. So a walk and
+ *     the outbox may take turns without an older value following a newer one.
+ * G2. Of an atomic group that has changed, everything that waits and is of the same message goes out in one notification.
+ */
+import { status } from '@grpc/grpc-js';
+import { type Timer } from '../core/clock.ts';
+import { type Refusal } from '../core/gnmi/refusal.ts';
+import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
+import { type PlannedSubscription, type SubscribePlan } from '../core/gnmi/subscribe-plan.ts';
+import { slotOf } from '../schemas/slot.ts';
+import { type GnmiContext } from './gnmi-context.ts';
+import { GnmiCoverage } from './gnmi-coverage.ts';
+import { healthOf } from './gnmi-health.ts';
+import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
+import { GnmiOutbox } from './gnmi-outbox.ts';
+import { unavailable } from './gnmi-request.ts';
+import { GnmiTeller } from './gnmi-teller.ts';
+import { GnmiWalk } from './gnmi-walk.ts';
+import { type GnmiWriter } from './gnmi-writer.ts';
+import { LastSent } from './last-sent.ts';
+
+export interface GnmiStreamOptions {
+  readonly context: GnmiContext;
+  readonly writer: GnmiWriter;
+  readonly plan: SubscribePlan;
+  readonly depth: number;
+  /** Null: all devices. */
+  readonly device: string | null;
+  /** There may be something to do. */
+  readonly wake: () => void;
+  readonly end: (refusal: Refusal | null) => void;
+}
+
+/** A walk, and whether a sync follows it. */
+interface Pass {
+  readonly walk: GnmiWalk;
+  readonly sync: boolean;
+}
+
+export class GnmiStream implements HubReader {
+  readonly device: string | null;
+  readonly wantsHealth: boolean;
+  readonly #options: GnmiStreamOptions;
+  readonly #all: GnmiCoverage;
+  readonly #onChange: GnmiCoverage;
+  readonly #coverages = new Map<readonly PlannedSubscription[], GnmiCoverage>();
+  readonly #outbox: GnmiOutbox;
+  readonly #teller: GnmiTeller;
+  readonly #lastSent: LastSent;
+  /** Devices of which this stream has heard: with `*`, those that there are. */
+  readonly #joined = new Set<string>();
+  #passes: Pass[] = [];
+  #polls = 0;
+  #schedule: SampleSchedule | null = null;
+  #timer: Timer | null = null;
+  #leave: (() => void) | null = null;
+  #ending: { readonly refusal: Refusal | null } | null = null;
+
+  constructor(options: GnmiStreamOptions) {
+    this.#options = options;
+    this.device = options.device;
+    const { context, plan, depth } = options;
+    const { paths } = context.state.store;
+    const coverage = (subscriptions: readonly PlannedSubscription[]): GnmiCoverage =>
+      new GnmiCoverage(
+        paths,
+        subscriptions.map(({ path }) => path),
+        depth,
+      );
+    this.#all = coverage(plan.subscriptions);
+    this.#onChange = coverage(plan.subscriptions.filter(({ mode }) => mode === 'on-change'));
+    const suppressing = plan.subscriptions.filter(({ suppressRedundant }) => suppressRedundant);
+    this.#lastSent = new LastSent(coverage(suppressing));
+    this.wantsHealth = plan.mode === 'STREAM' && this.#onChange.coversAnyHealth();
+    this.#outbox = new GnmiOutbox(context.limits.gnmiMaxQueuedLeaves);
+    this.#teller = new GnmiTeller({
+      context,
+      form: plan.form,
+      writer: options.writer,
+      outbox: this.#outbox,
+      lastSent: this.#lastSent,
+    });
+  }
+
+  begin(devices: readonly string[]): void {
+    const { plan, context } = this.#options;
+    for (const device of devices) this.#joined.add(device);
+    if (plan.mode === 'STREAM') {
+      this.#leave = context.hub.join(this); // R1 of gnmi-subscription.ts: before the walk
+      this.#schedule = new SampleSchedule(plan.subscriptions, context.clock.monotonicMs());
+      this.#arm();
+    }
+    this.#passes.push({ walk: this.#walk(plan.updatesOnly ? [] : devices, this.#all), sync: true }); // M11
+  }
+
+  poll(): void {
+    this.#polls += 1;
+  }
+
+  /** Sends until `mustStop` says so, or there is nothing more to send: then false. */
+  work(mustStop: () => boolean): boolean {
+    const more = this.#workOn(mustStop);
+    this.#teller.flush();
+    const ending = this.#ending;
+    if (!more && ending !== null) this.#options.writer.whenIdle(() => this.#options.end(ending.refusal));
+    return more;
+  }
+
+  #workOn(mustStop: () => boolean): boolean {
+    for (;;) {
+      const [pass] = this.#passes;
+      if (pass !== undefined) {
+        if (!pass.walk.step(mustStop)) return true;
+        this.#passes.shift();
+        if (pass.sync) this.#walked();
+      } else if (this.#outbox.length > 0) {
+        const pending = this.#outbox.take();
+        if (pending !== undefined) this.#teller.tell(pending);
+      } else if (!this.#nextPass()) return false;
+      if (mustStop()) return true;
+    }
+  }
+
+  /** The present values are out: what waits in the outbox was put there before the sync (S11). */
+  #walked(): void {
+    const { plan } = this.#options;
+    if (plan.mode === 'STREAM') this.#putMarker('sync', '');
+    else this.#teller.sync();
+    if (plan.mode === 'ONCE') this.#ending = { refusal: null }; // M1
+  }
+
+  #nextPass(): boolean {
+    const { plan, context } = this.#options;
+    if (this.#ending !== null) return false;
+    if (this.#polls > 0) {
+      this.#polls -= 1;
+      this.#passes.push({ walk: this.#walk(plan.updatesOnly ? [] : this.#devicesNow(), this.#all), sync: true });
+      return true;
+    }
+    // Half a millisecond ahead: timers that fall on the same tick of the clock belong together (S14).
+    const due = this.#schedule?.take(context.clock.monotonicMs() + 0.5) ?? [];
+    if (due.length === 0) {
+      this.#arm(); // a timer may fire a little early
+      return false;
+    }
+    const subscriptions = due.map(({ subscription }) => subscription);
+    const whole = due.filter((one) => one.whole).map(({ subscription }) => subscription);
+    const wholeCoverage = this.#coverageOf(whole);
+    const walk = this.#walk(
+      [...this.#joined],
+      this.#coverageOf(subscriptions),
+      whole.length === due.length ? null : wholeCoverage,
+    );
+    this.#passes.push({ walk, sync: false });
+    this.#arm();
+    return true;
+  }
+
+  #devicesNow(): readonly string[] {
+    const { tables } = this.#options.context;
+    return this.device === null ? [...tables.devices.entries()].map(([name]) => name) : [this.device];
+  }
+
+  /** `whole`: only what it covers is sent unchanged; null: everything is (M7, M8). */
+  #walk(devices: readonly string[], coverage: GnmiCoverage, whole: GnmiCoverage | null = null): GnmiWalk {
+    const { context } = this.#options;
+    return new GnmiWalk({
+      store: context.state.store,
+      devices,
+      coverage,
+      groupCoverage: this.#all,
+      health: (device) => (this.#all.coversAnyHealth() ? healthOf(context, device) : []),
+      needs: (device, key, value, elems) =>
+        whole === null || whole.coversElems(key, elems()) || this.#lastSent.differs(device, key, value),
+      sink: this.#teller,
+    });
+  }
+
+  /** Subscriptions that fall due together mostly do so again. */
+  #coverageOf(subscriptions: readonly PlannedSubscription[]): GnmiCoverage {
+    for (const [known, coverage] of this.#coverages) {
+      if (known.length === subscriptions.length && known.every((one, at) => one === subscriptions[at])) return coverage;
+    }
+    if (this.#coverages.size >= 64) this.#coverages.clear();
+    const paths = subscriptions.map(({ path }) => path);
+    const coverage = new GnmiCoverage(this.#options.context.state.store.paths, paths, this.#options.depth);
+    this.#coverages.set(subscriptions, coverage);
+    return coverage;
+  }
+
+  #arm(): void {
+    const atMs = this.#schedule?.nextAtMs() ?? Infinity;
+    if (atMs === Infinity || this.#timer !== null) return;
+    const { clock } = this.#options.context;
+    this.#timer = clock.after(Math.max(1, Math.ceil(atMs - clock.monotonicMs())), () => {
+      this.#timer = null;
+      this.#options.wake();
+    });
+  }
+
+  onChanges(changes: readonly FedChange[]): void {
+    for (const fed of changes) if (this.#joined.has(fed.change.device)) this.#heard(fed);
+    if (this.#outbox.length > 0) this.#options.wake();
+  }
+
+  #heard(fed: FedChange): void {
+    const { change, group } = fed;
+    const { device, pathId, key, leaf } = change;
+    const elems = (): ReturnType<typeof this.elemsOf> => this.elemsOf(key);
+    if (leaf === null) {
+      if (!this.#all.coversLeaf(pathId, key, elems)) return;
+    } else if (group !== null) {
+      // Any subscription for changes of a part has the whole group sent, or readers take the rest for gone (A9).
+      if (!this.#all.coversLeaf(pathId, key, elems) || !this.#hearsOf(group.changes)) return;
+    } else if (!this.#onChange.coversLeaf(pathId, key, elems)) return;
+    if (!this.#outbox.put(device, key, fed, leaf === null)) this.#overflowed();
+  }
+
+  #hearsOf(changes: FedChange['change'][] | readonly FedChange['change'][]): boolean {
+    return changes.some(
+      ({ pathId, key, leaf }) => leaf !== null && this.#onChange.coversLeaf(pathId, key, () => this.elemsOf(key)),
+    );
+  }
+
+  elemsOf(key: string) {
+    return this.#options.context.paths.of(key).elems;
+  }
+
+  onHealth(device: string, changes: readonly HealthChange[]): void {
+    if (!this.#joined.has(device)) return;
+    for (const change of changes) {
+      if (!this.#onChange.coversHealth(change.leaf.elems)) continue;
+      if (!this.#outbox.put(device, change.leaf.key, change, !change.present)) this.#overflowed();
+    }
+    this.#options.wake();
+  }
+
+  /** With `*`, a new device joins: its present values, without another sync. */
+  onDeviceAdded(device: string): void {
+    if (this.device !== null || this.#joined.has(device)) return;
+    this.#joined.add(device);
+    if (!this.#options.plan.updatesOnly) this.#passes.push({ walk: this.#walk([device], this.#all), sync: false });
+    this.#options.wake();
+  }
+
+  /** D12. */
+  onDeviceRemoved(device: string): void {
+    if (!this.#joined.delete(device)) return;
+    this.#lastSent.forget(device);
+    this.#putMarker('device-removed', device);
+    if (this.device !== null) {
+      this.#ending = { refusal: { code: status.NOT_FOUND, details: `device ${device} was removed` } };
+    }
+    this.#options.wake();
+  }
+
+  onSlotReset(slot: number): void {
+    const { slots } = this.#options.context;
+    if (this.device === null && ![...this.#joined].some((device) => slotOf(device, slots) === slot)) return;
+    this.#options.end(unavailable(`slot ${slot} is read anew by this instance; subscribe again`));
+  }
+
+  onFailure(thrown: unknown): void {
+    this.#options.context.logger.error({ err: thrown }, 'gnmi stream failed');
+    this.#options.end({ code: status.INTERNAL, details: 'the stream failed; see the log of this instance' });
+  }
+
+  #putMarker(kind: 'sync' | 'device-removed', device: string): void {
+    if (!this.#outbox.putMarker({ kind, device, timestampNs: this.#options.context.clock.nowNs() })) this.#overflowed();
+  }
+
+  #overflowed(): void {
+    const { gnmiMaxQueuedLeaves } = this.#options.context.limits;
+    const details = `the reader is too slow: more than ${gnmiMaxQueuedLeaves} leaves wait for it`;
+    this.#options.end({ code: status.RESOURCE_EXHAUSTED, details });
+  }
+
+  close(): void {
+    this.#leave?.();
+    this.#leave = null;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#schedule = null;
+    this.#passes = [];
+    this.#polls = 0;
+    this.#outbox.clear();
+    this.#teller.close();
+  }
+}

@@ -1,0 +1,387 @@
+/** Subscribe over real sockets; test names cite the rules they check. */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { status } from '@grpc/grpc-js';
+import { type SubscribeRequest } from '../../schemas/gnmi.ts';
+import { type Init } from '../../schemas/message-codec.ts';
+import { formatPath } from '../../schemas/path.ts';
+import { encodeTypedValue } from '../../schemas/value.ts';
+import { path, streamOf, type Subscriber } from '../simulator/subscriber.ts';
+import { type GnmiFixture, type GnmiFixtureOptions, startGnmi, string, uint } from './gnmi-fixture.ts';
+
+type List = NonNullable<Init<SubscribeRequest>['subscribe']>;
+
+let fixture: GnmiFixture;
+const restart = async (options: GnmiFixtureOptions): Promise<void> => {
+  await fixture.stop();
+  fixture = await startGnmi(options);
+};
+beforeEach(async () => {
+  fixture = await startGnmi();
+});
+afterEach(() => fixture.stop());
+
+const up = '/if/i[name=e1]/state/up';
+const octets = '/if/i[name=e1]/state/octets';
+const dut = (list: List = {}): List => ({ prefix: { target: 'dut', origin: '', elems: [] }, ...list });
+const start = (paths: readonly string[], list: List = {}, more: object = {}): Subscriber =>
+  fixture.connect().subscribe(streamOf(paths, dut(list), more));
+const ms = (count: number): bigint => BigInt(count) * 1_000_000n;
+/** `path=value` and `-path`, in the order of arrival, without health leaves. */
+const told = (subscriber: Subscriber): string[] =>
+  subscriber.responses.flatMap(({ update: notification, syncResponse }) => {
+    if (syncResponse === true) return ['sync'];
+    const prefix = notification?.prefix?.elems ?? [];
+    const text = (one: { elems: (typeof prefix)[number][] | readonly (typeof prefix)[number][] } | undefined): string =>
+      formatPath({ origin: '', target: '', elems: [...prefix, ...(one?.elems ?? [])] });
+    const deletes = (notification?.delete ?? []).map((one) => `-${text(one)}`);
+    const updates = (notification?.update ?? []).map(({ path: at, val }) => `${text(at)}=${short(val)}`);
+    return [...deletes, ...updates].filter((line) => !line.includes('/meta/'));
+  });
+const short = (val: Buffer | undefined): string => {
+  const bytes = val ?? Buffer.alloc(0);
+  return bytes[0] === 0x18 ? String(bytes[1]) : bytes.subarray(2).toString();
+};
+
+describe('modes', () => {
+  beforeEach(() => {
+    fixture.addDevice('dut', [
+      { path: up, value: string('UP'), timestampNs: 5n },
+      { path: octets, value: uint(1), timestampNs: 7n },
+    ]);
+  });
+
+  test('ONCE sends all values with the times of the device, one sync, and ends with OK (M1)', async () => {
+    const subscriber = start(['/if'], { mode: 'ONCE' });
+    expect(await subscriber.ended()).toMatchObject({ code: status.OK });
+    expect(told(subscriber)).toEqual([`${octets}=1`, `${up}=UP`, 'sync']);
+    expect([...subscriber.leaves.values()].map(({ timestampNs }) => timestampNs)).toEqual([7n, 5n]);
+  });
+
+  test('POLL sends a first set unasked and one per poll (M2); it is over when the client has no more', async () => {
+    const subscriber = start([octets], { mode: 'POLL' });
+    await subscriber.synced(1);
+    fixture.say('dut', { set: [{ path: octets, value: uint(2) }] });
+    subscriber.send({ poll: {} });
+    subscriber.send({ poll: {} });
+    subscriber.call.end();
+    expect(await subscriber.ended()).toMatchObject({ code: status.OK });
+    expect(told(subscriber)).toEqual([`${octets}=1`, 'sync', `${octets}=2`, 'sync', `${octets}=2`, 'sync']);
+  });
+
+  test('ON_CHANGE sends the full set, the sync, then only changes, deletes among them (M3, S11, D11)', async () => {
+    const subscriber = start(['/if'], {}, { mode: 'ON_CHANGE' });
+    await subscriber.synced();
+    fixture.say('dut', { set: [{ path: octets, value: uint(2) }] });
+    fixture.say('dut', { gone: [up] });
+    await subscriber.until('both changes', () => told(subscriber).length === 5);
+    expect(told(subscriber).slice(2)).toEqual(['sync', `${octets}=2`, `-${up}`]);
+  });
+
+  test.each(['ONCE', 'POLL', 'STREAM'] as const)('%s with updates_only sends the sync alone (M11)', async (mode) => {
+    const subscriber = start(['/if'], { mode, updatesOnly: true });
+    await subscriber.synced();
+    expect(told(subscriber)).toEqual(['sync']);
+    if (mode !== 'STREAM') return;
+    fixture.say('dut', { set: [{ path: octets, value: uint(2) }] });
+    await subscriber.until('the change', () => told(subscriber).length === 2);
+  });
+
+  test('SAMPLE sends each leaf once per interval, changed or not, with the time of its value (M5)', async () => {
+    const subscriber = start([octets], {}, { mode: 'SAMPLE', sampleInterval: ms(100) });
+    await subscriber.until('four samples', () => told(subscriber).length >= 6);
+    expect(told(subscriber).filter((line) => line === `${octets}=1`).length).toBeGreaterThanOrEqual(5);
+    expect(subscriber.leaves.get(`openconfig:${octets}`)?.timestampNs).toBe(7n);
+  });
+
+  test('suppress_redundant is decided per leaf, keys and all (M7); the heartbeat sends it anyhow (M8)', async () => {
+    const other = '/if/i[name=e2]/state/octets';
+    fixture.say('dut', { set: [{ path: other, value: uint(1) }] });
+    const sample = { mode: 'SAMPLE', sampleInterval: ms(100), suppressRedundant: true, heartbeatInterval: ms(1_000) };
+    const subscriber = start(['/if/i/state/octets'], {}, sample);
+    await subscriber.synced();
+    fixture.say('dut', { set: [{ path: other, value: uint(2) }] });
+    await subscriber.until('the changed one', () => told(subscriber).length === 4);
+    expect(told(subscriber).slice(3)).toEqual([`${other}=2`]);
+    await subscriber.until('the heartbeat', () => told(subscriber).length === 6);
+    expect(told(subscriber).slice(4)).toEqual([`${octets}=1`, `${other}=2`]);
+  });
+
+  test('ON_CHANGE with a heartbeat sends every leaf of every path once more (M4)', async () => {
+    const request = streamOf([octets, up], dut(), { mode: 'ON_CHANGE', heartbeatInterval: ms(300) });
+    const subscriber = fixture.connect().subscribe(request);
+    await subscriber.until('two heartbeats', () => told(subscriber).length >= 7);
+    expect(told(subscriber).slice(0, 7)).toEqual([
+      `${octets}=1`,
+      `${up}=UP`,
+      'sync',
+      `${octets}=1`,
+      `${up}=UP`,
+      `${octets}=1`,
+      `${up}=UP`,
+    ]);
+  });
+
+  test('a leaf of several subscriptions comes once in the first set and once per change (S14)', async () => {
+    const subscriber = start(['/if', octets, '/if/i/state']);
+    await subscriber.synced();
+    fixture.say('dut', { set: [{ path: octets, value: uint(2) }] });
+    fixture.say('dut', { set: [{ path: up, value: string('DOWN') }] });
+    await subscriber.until('the last', () => told(subscriber).includes(`${up}=DOWN`));
+    expect(told(subscriber)).toEqual([`${octets}=1`, `${up}=UP`, 'sync', `${octets}=2`, `${up}=DOWN`]);
+  });
+
+  test('a path that does not exist yet is served when it appears, never NOT_FOUND (S7)', async () => {
+    const later = start(['/later']);
+    await later.synced();
+    fixture.say('dut', { set: [{ path: '/later/leaf', value: uint(1) }] });
+    await later.until('the leaf', () => told(later).includes('/later/leaf=1'));
+    const once = start(['/never'], { mode: 'ONCE' });
+    expect(await once.ended()).toMatchObject({ code: status.OK });
+    expect(told(once)).toEqual(['sync']);
+  });
+
+  test.each([
+    [1, [`/if/leaf=1`, 'sync']],
+    [0, [`${octets}=1`, `${up}=UP`, '/if/leaf=1', 'sync']],
+    [3, [`${octets}=1`, `${up}=UP`, '/if/leaf=1', 'sync']],
+    [2, ['/if/leaf=1', 'sync']],
+  ])('depth %d ends that many levels below the path (extension 5)', async (level, lines) => {
+    fixture.say('dut', { set: [{ path: '/if/leaf', value: uint(1) }] });
+    const request = { ...streamOf(['/if'], dut({ mode: 'ONCE' })), extension: [{ depth: { level } }] };
+    const subscriber = fixture.connect().subscribe(request);
+    await subscriber.ended();
+    expect(told(subscriber)).toEqual(lines);
+  });
+
+  test('unknown extensions change nothing; history is not there yet', async () => {
+    const request = streamOf(['/if'], dut({ mode: 'ONCE' }));
+    const unknown = { registeredExt: { id: 999, msg: Buffer.from('x') } };
+    const accepted = fixture.connect().subscribe({ ...request, extension: [unknown] });
+    expect(await accepted.ended()).toMatchObject({ code: status.OK });
+    const history = fixture.connect().subscribe({ ...request, extension: [{ history: { snapshotTime: 1n } }] });
+    expect(await history.ended()).toMatchObject({ code: status.UNIMPLEMENTED });
+  });
+});
+
+describe('refusals', () => {
+  test.each([
+    ['a poll first (S1)', { poll: {} }, status.INVALID_ARGUMENT],
+    ['nothing first (S1)', {}, status.INVALID_ARGUMENT],
+    ['no target (S15)', streamOf(['/']), status.INVALID_ARGUMENT],
+    ['an unknown device (S15)', streamOf(['/'], { prefix: { target: 'x', origin: '', elems: [] } }), status.NOT_FOUND],
+    ['an encoding not offered (E5)', streamOf(['/'], dut({ encoding: 'ASCII' })), status.UNIMPLEMENTED],
+    ['an empty list (S3)', streamOf([], dut()), status.INVALID_ARGUMENT],
+    [
+      '10,000 subscriptions',
+      streamOf(
+        Array.from({ length: 10_000 }, () => '/a'),
+        dut(),
+      ),
+      status.RESOURCE_EXHAUSTED,
+    ],
+    ['a path of 1,000 elements', streamOf(['/a'.repeat(1_000)], dut()), status.INVALID_ARGUMENT],
+  ])('%s', async (_, request, code) => {
+    fixture.addDevice('dut');
+    const end = await fixture.connect().subscribe(request).ended();
+    expect(end).toMatchObject({ code });
+    expect(end.details).not.toBe('');
+  });
+
+  test('a second list ends the RPC and no other (S2); bytes that are no message too', async () => {
+    fixture.addDevice('dut', [{ path: octets, value: uint(1) }]);
+    const client = fixture.connect();
+    const other = client.subscribe(streamOf(['/if'], dut()));
+    const twice = client.subscribe(streamOf(['/if'], dut()));
+    await Promise.all([other.synced(), twice.synced()]);
+    twice.send(streamOf(['/'], dut()));
+    expect(await twice.ended()).toMatchObject({ code: status.INVALID_ARGUMENT });
+    const garbage = client.subscribe();
+    garbage.call.write(Buffer.from([0x0a, 0x7f, 1]));
+    expect(await garbage.ended()).toMatchObject({ code: status.INVALID_ARGUMENT });
+    fixture.say('dut', { set: [{ path: octets, value: uint(2) }] });
+    await other.until('the change', () => told(other).includes(`${octets}=2`));
+  });
+
+  test('streams beyond the limit of one client are refused, and are welcome when others have gone', async () => {
+    await restart({ settings: { gnmiMaxStreamsPerClient: 2 } });
+    fixture.addDevice('dut', [{ path: octets, value: uint(1) }]);
+    const [first, second] = [start(['/if']), start(['/if'])];
+    await Promise.all([first.synced(), second.synced()]);
+    expect(await start(['/if']).ended()).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    first.cancel();
+    await first.ended();
+    for (;;) {
+      const next = start(['/if']);
+      await next.until('sync or end', () => next.syncs > 0 || next.end !== null);
+      if (next.syncs > 0) break;
+    }
+  });
+
+  test('an instance that has not read a slot says so instead of leaving out leaves', async () => {
+    await restart({ loaded: false });
+    fixture.addDevice('dut');
+    const end = await start(['/if'], { mode: 'ONCE' }).ended();
+    expect(end).toMatchObject({ code: status.UNAVAILABLE });
+    expect(end.details).toContain('slot');
+  });
+});
+
+describe('targets and origins', () => {
+  test('the target is echoed, for * each device’s own name; not asked for, not sent (N4)', async () => {
+    fixture.addDevice('a', [{ path: octets, value: uint(1) }]);
+    fixture.addDevice('b', [{ path: octets, value: uint(1) }]);
+    const all = fixture
+      .connect()
+      .subscribe(streamOf(['/if'], { mode: 'ONCE', prefix: { target: '*', origin: '', elems: [] } }));
+    await all.ended();
+    const targets = all.responses.flatMap(({ update }) => update?.prefix?.target ?? []);
+    expect(targets.sort()).toEqual(['a', 'b']);
+  });
+
+  test('an origin stands where the request has it; one of several is told in the path (N4, N7)', async () => {
+    fixture.addDevice('dut', [
+      { path: '/a', value: uint(1) },
+      { path: 'other:/a', value: uint(2) },
+    ]);
+    const origins = async (paths: readonly string[], prefix = ''): Promise<string[]> => {
+      const list = dut({ mode: 'ONCE', prefix: { target: 'dut', origin: prefix, elems: [] } });
+      const subscriber = fixture.connect().subscribe(streamOf(paths, list));
+      await subscriber.ended();
+      return subscriber.responses.flatMap(({ update }) =>
+        (update?.update ?? []).map((one) => `${update?.prefix?.origin ?? ''}|${one.path?.origin ?? ''}`),
+      );
+    };
+    expect(await origins(['/a'])).toEqual(['|']);
+    expect(await origins(['openconfig:/a'])).toEqual(['|openconfig']);
+    expect(await origins(['/a'], 'openconfig')).toEqual(['openconfig|']);
+    expect(await origins(['/a'], 'other')).toEqual(['other|']);
+    expect((await origins(['openconfig:/a', 'other:/a'])).sort()).toEqual(['|openconfig', '|other']);
+  });
+
+  test('a device added later joins streams for *, a removed one is deleted whole; its own streams end (D12)', async () => {
+    fixture.addDevice('dut', [{ path: octets, value: uint(1) }]);
+    const all = fixture.connect().subscribe(streamOf(['/if'], { prefix: { target: '*', origin: '', elems: [] } }));
+    const own = start(['/if']);
+    await Promise.all([all.synced(), own.synced()]);
+    fixture.say('late', { set: [{ path: octets, value: uint(7) }] }); // before anybody knows the device
+    fixture.addDevice('late');
+    await all.until('the new device', () => told(all).includes(`${octets}=7`));
+    fixture.removeDevice('dut');
+    expect(await own.ended()).toMatchObject({ code: status.NOT_FOUND });
+    expect(told(own).at(-1)).toBe('-/*');
+    await all.until('the delete', () => told(all).includes('-/*'));
+    expect(all.responses.at(-1)?.update?.prefix?.target).toBe('dut');
+    expect(all.syncs).toBe(1);
+    expect(all.end).toBeNull();
+  });
+
+  test('a slot that is read anew ends its streams: what is gone meanwhile would never be told', async () => {
+    fixture.addDevice('dut', [{ path: octets, value: uint(1) }]);
+    const subscriber = start(['/if']);
+    await subscriber.synced();
+    for (let slot = 0; slot < 4; slot += 1) fixture.state.reset(slot);
+    expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
+
+describe('values', () => {
+  const values = [
+    ['PROTO', uint(18_446_744_073_709_551_615n), encodeTypedValue(uint(18_446_744_073_709_551_615n))],
+    [
+      'JSON',
+      uint(18_446_744_073_709_551_615n),
+      encodeTypedValue({ kind: 'json', value: Buffer.from('18446744073709551615') }),
+    ],
+    [
+      'JSON_IETF',
+      uint(18_446_744_073_709_551_615n),
+      encodeTypedValue({ kind: 'json_ietf', value: Buffer.from('"18446744073709551615"') }),
+    ],
+    [
+      'JSON',
+      { kind: 'json_ietf', value: Buffer.from('{"a":9007199254740993}') } as const,
+      encodeTypedValue({ kind: 'json', value: Buffer.from('{"a":9007199254740993}') }),
+    ],
+  ] as const;
+  test.each(values)(
+    '%s gives a value in its own form, to the last digit (E7, E8, V2, V3)',
+    async (encoding, value, val) => {
+      fixture.addDevice('dut', [{ path: '/a', value }]);
+      const subscriber = start(['/a'], { mode: 'ONCE', encoding });
+      await subscriber.ended();
+      expect(subscriber.responses[0]?.update?.update[0]?.val).toEqual(val);
+    },
+  );
+
+  test('JSON and JSON_IETF of devices are not in one message (E8)', async () => {
+    fixture.addDevice('dut', [
+      { path: '/a', value: { kind: 'json', value: Buffer.from('1') }, timestampNs: 1n },
+      { path: '/b', value: { kind: 'json_ietf', value: Buffer.from('1') }, timestampNs: 1n },
+      { path: '/c', value: { kind: 'json_ietf', value: Buffer.from('2') }, timestampNs: 1n },
+    ]);
+    const subscriber = start(['/'], { mode: 'ONCE', encoding: 'PROTO' });
+    await subscriber.ended();
+    const sizes = subscriber.responses.map(
+      ({ update }) => update?.update.filter((one) => one.path?.elems[0]?.name !== 'meta').length,
+    );
+    expect(sizes.filter((size) => size !== undefined && size > 0)).toEqual([1, 2]);
+  });
+});
+
+describe('atomic groups (A10)', () => {
+  const root = '/acl/set[name=x]';
+  const entry = (name: string, value: number, timestampNs = 3n) => ({
+    path: `${root}/${name}`,
+    value: uint(value),
+    timestampNs,
+    atomicRoot: root,
+  });
+  const atomics = (subscriber: Subscriber) =>
+    subscriber.responses.flatMap(({ update }) =>
+      update?.atomic === true
+        ? [
+            {
+              prefix: formatPath({ ...update.prefix!, origin: '', target: '' }),
+              leaves: update.update.length,
+              deletes: update.delete.length,
+              timestamp: update.timestamp,
+            },
+          ]
+        : [],
+    );
+
+  test('a walk and a change send the group whole, under its prefix, with one time', async () => {
+    fixture.addDevice('dut', [entry('a', 1), { path: `${root}/plain`, value: uint(9) }, entry('b', 2)]);
+    const subscriber = start(['/acl']);
+    await subscriber.synced();
+    expect(atomics(subscriber)).toEqual([{ prefix: root, leaves: 2, deletes: 0, timestamp: 3n }]);
+    fixture.say('dut', { set: [entry('a', 3, 4n), entry('c', 4, 4n)], gone: [`${root}/b`] });
+    await subscriber.until('the change', () => atomics(subscriber).length === 2);
+    expect(atomics(subscriber)[1]).toEqual({ prefix: root, leaves: 2, deletes: 1, timestamp: 4n });
+    expect(told(subscriber).filter((line) => line.startsWith(`${root}/a`))).toEqual([`${root}/a=1`, `${root}/a=3`]);
+  });
+
+  test('a subscription narrower than the group gets the covered leaves, still atomic (A9)', async () => {
+    fixture.addDevice('dut', [entry('a', 1), entry('b', 2)]);
+    const subscriber = start([`${root}/a`]);
+    await subscriber.synced();
+    fixture.say('dut', { set: [entry('b', 5, 4n), entry('a', 5, 4n)] });
+    await subscriber.until('the change', () => atomics(subscriber).length === 2);
+    expect(atomics(subscriber)).toMatchObject([{ leaves: 1 }, { leaves: 1 }]);
+  });
+
+  test('two paths of one list into one group: it comes whole, with the leaves of both (A9)', async () => {
+    fixture.addDevice('dut', [entry('a', 1), entry('b', 2), entry('c', 3)]);
+    const list = dut({
+      subscription: [
+        { path: path(`${root}/a`), mode: 'ON_CHANGE' },
+        { path: path(`${root}/c`), mode: 'SAMPLE', sampleInterval: ms(3_600_000) },
+      ],
+    });
+    const subscriber = fixture.connect().subscribe(streamOf([], list));
+    await subscriber.synced();
+    fixture.say('dut', { set: [entry('a', 7, 4n), entry('b', 7, 4n), entry('c', 7, 4n)] });
+    await subscriber.until('the change', () => atomics(subscriber).length === 2);
+    expect(atomics(subscriber)).toMatchObject([{ leaves: 2 }, { leaves: 2 }]);
+  });
+});
