@@ -36,6 +36,12 @@ export interface LeafEntry extends Place {
   lastIndex: number;
 }
 
+/** The canonical texts of a leaf. */
+export interface LeafTexts {
+  readonly path: string;
+  readonly key: string;
+}
+
 interface Node {
   readonly elem: PathElem;
   /** Children without keys by name, and with keys by their text: two maps, so that a name that looks like text of a
@@ -65,12 +71,12 @@ export class DeviceLeaves {
     return this.#present;
   }
 
-  /** The entry of a path, made if it is new (L1). */
-  entry(origin: string, elems: readonly PathElem[]): LeafEntry {
+  /** The entry of a path, made if it is new (L1). `known`: its texts, where the caller has them from a record. */
+  entry(origin: string, elems: readonly PathElem[], known: LeafTexts | null = null): LeafEntry {
     let node = this.#roots.get(origin);
     if (node === undefined) this.#roots.set(origin, (node = createNode(rootElem)));
     for (const elem of elems) node = this.#child(node, elem);
-    return (node.entry ??= this.#createEntry(origin, elems));
+    return (node.entry ??= this.#createEntry(origin, elems, known));
   }
 
   /** Sets a leaf to a copy of the value: what arrives is a view that would keep a whole fetch alive. The caller fills in the
@@ -177,14 +183,14 @@ export class DeviceLeaves {
     for (const child of node.keyed.values()) if (elemCovers(elem, child.elem)) next.push(child);
   }
 
-  #createEntry(origin: string, elems: readonly PathElem[]): LeafEntry {
-    const path = formatElems(elems);
+  #createEntry(origin: string, elems: readonly PathElem[], known: LeafTexts | null): LeafEntry {
+    const path = known?.path ?? formatElems(elems);
     this.#absent += 1;
     return {
       origin,
       elems,
       path,
-      key: Buffer.from(leafKey(this.device, origin, path)),
+      key: known === null ? Buffer.from(leafKey(this.device, origin, path)) : Buffer.from(known.key),
       value: null,
       isLent: false,
       timestampNs: 0n,

@@ -1,6 +1,6 @@
 import { decodeFrame } from '../schemas/frame.ts';
 import { leafCodec } from '../schemas/leaf.ts';
-import { parsePath, PathMalformed } from '../schemas/path.ts';
+import { parsePath, type PathElem, PathMalformed } from '../schemas/path.ts';
 import {
   comparePositions,
   decodeHeader,
@@ -33,9 +33,13 @@ interface Standing {
   isBuried: boolean;
 }
 
+/** Devices of a kind have the same paths; more different ones than this are parsed again. */
+const pathsMax = 100_000;
+
 export class StateRestore {
   readonly #standings = new Map<string, Standing>();
   readonly #heal: HealRecord[] = [];
+  readonly #paths = new Map<string, readonly PathElem[]>();
   #position: Position | null = null;
   #malformed = 0;
 
@@ -47,8 +51,7 @@ export class StateRestore {
   add(record: LogRecord): void {
     const header = this.#header(record);
     if (header === null || record.key === null) return;
-    const { slot, epoch, seq } = header;
-    if (this.#position === null || comparePositions(header, this.#position) > 0) this.#position = { slot, epoch, seq }; // R3
+    if (this.#position === null || comparePositions(header, this.#position) > 0) this.#position = header; // R3
     const key = record.key.toString('utf8');
     if (key === slotMarkerKey) return;
     const standing = this.#standings.get(key);
@@ -63,7 +66,9 @@ export class StateRestore {
 
   /** The position that the table is complete up to once it is filled. */
   get position(): Position | null {
-    return this.#position;
+    if (this.#position === null) return null;
+    const { slot, epoch, seq } = this.#position;
+    return { slot, epoch, seq };
   }
 
   /** What must be written again, once the table is filled. */
@@ -79,16 +84,28 @@ export class StateRestore {
       left -= 1;
       this.#standings.delete(key);
       if (isBuried) this.#heal.push({ key: Buffer.from(key), value, header }); // R2
-      if (value !== null) this.#fill(table, value, header);
+      if (value !== null) this.#fill(table, key, value, header);
     }
     return false;
   }
 
-  #fill(table: SlotTable, value: Buffer, header: RecordHeader): void {
+  /** Parsed once for all devices that have the path. */
+  #elemsOf(path: string): readonly PathElem[] {
+    let elems = this.#paths.get(path);
+    if (elems === undefined) {
+      elems = parsePath(path).elems;
+      if (this.#paths.size >= pathsMax) this.#paths.clear();
+      this.#paths.set(path, elems);
+    }
+    return elems;
+  }
+
+  #fill(table: SlotTable, key: string, value: Buffer, header: RecordHeader): void {
     try {
       const leaf = leafCodec.decode(decodeFrame(value).message);
       const device = table.device(leaf.device);
-      const entry = device.leaves.entry(leaf.origin, parsePath(leaf.path).elems);
+      const elems = this.#elemsOf(leaf.path);
+      const entry = device.leaves.entry(leaf.origin, elems, { path: leaf.path, key });
       device.leaves.set(entry, leaf.value);
       entry.timestampNs = leaf.timestampNs;
       entry.receivedAtNs = header.receivedAtNs;

@@ -44,9 +44,7 @@ export function readRecords(fetched: FetchedPartition, from: bigint): LogBatch |
   const whole = (decoded: readonly DecodedRecord[][]): LogBatch => {
     const records: LogRecord[] = [];
     for (const part of decoded) {
-      for (const { offset, timestampMs, key, value, header } of part) {
-        if (offset >= from) records.push({ offset, timestampMs: Number(timestampMs), key, value, header });
-      }
+      for (const record of part) if (record.offset >= from) records.push(record);
     }
     return { topic, partition, records, nextOffset: last.nextOffset, highWatermark };
   };

@@ -74,7 +74,7 @@ export function replaceBatch(batch: PendingBatch, record: PartitionRecord): Pend
 }
 
 function asIs({ key, value, header, timestampMs }: DecodedRecord): PartitionRecord {
-  return { key, prefix: null, value, header, timestampMs: Number(timestampMs) };
+  return { key, prefix: null, value, header, timestampMs };
 }
 
 function sealRecords(records: readonly PartitionRecord[]): SealedBatch {

@@ -26,7 +26,10 @@ export class RandomTelemetry {
       const device = this.#pick(this.#devices);
       const dice = this.#random.next();
       if (dice < 0.8) this.#notify(device);
-      else if (dice < 0.87) this.log.open(device, [this.#pick(['/a', '/a/x', '/'])]);
+      else if (dice < 0.87)
+        this.log.open(device, [this.#pick(['/a', '/a/x', '/'])], {
+          mode: this.#pick(['sample', 'sample', 'on-change']),
+        });
       else if (dice < 0.94) this.log.marker('synced', device);
       else if (dice < 0.96) this.log.marker('closed', device, { reason: 'ended' });
       else if (dice < 0.97) this.log.marker('closed', device, { reason: 'removed' });

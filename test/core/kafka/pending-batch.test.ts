@@ -11,7 +11,7 @@ import { type DecodedRecord, decodeBatches, decodeRecords } from '../../../core/
 
 const record = (text: string): DecodedRecord => ({
   offset: 0n,
-  timestampMs: 7n,
+  timestampMs: 7,
   key: Buffer.from('k'),
   value: Buffer.from(text),
   header: null,
