@@ -23,6 +23,6 @@ export function stateHeaders(
 }
 
 /** Instance ids are free text; a header is printable ASCII. */
-function headerText(text: string): string {
+export function headerText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?');
 }

@@ -9,6 +9,7 @@ import { slotKey } from '../schemas/topics.ts';
 import { type QueryApiSettings } from './config.ts';
 import { type DeletedNames } from './deleted-names.ts';
 import { type DesiredState } from './desired-state.ts';
+import { type Divert } from './divert.ts';
 import { type OwnershipRow } from './ownership-row.ts';
 import { type StateView } from './replica.ts';
 import { type Sightings } from './sightings.ts';
@@ -40,6 +41,7 @@ export interface ApiContext {
   readonly clock: Clock;
   readonly tables: TablesView;
   readonly state: StateView;
+  readonly divert: Divert;
   readonly desired: DesiredState;
   readonly wishes: Wishes;
 }

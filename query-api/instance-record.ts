@@ -6,6 +6,7 @@ import { type Producer } from '../core/kafka/producer.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { type Logger } from '../core/logger.ts';
 import { type Random } from '../core/random.ts';
+import { type InstanceSlot } from '../schemas/instance.ts';
 import { type KafkaSetup } from './kafka-setup.ts';
 
 export interface InstanceRecordOptions {
@@ -20,6 +21,8 @@ export interface InstanceRecordOptions {
   readonly http: () => string;
   /** `host:port` of the gNMI server. */
   readonly gnmi: () => string;
+  /** What this instance can answer from, by now. */
+  readonly slots: () => readonly InstanceSlot[];
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -36,7 +39,7 @@ export class InstanceRecord implements Component {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { setup, http, gnmi, random, ...options } = this.#options;
+    const { setup, http, gnmi, slots, random, ...options } = this.#options;
     const half = (): string =>
       Math.floor(random.next() * 2 ** 32)
         .toString(16)
@@ -46,8 +49,7 @@ export class InstanceRecord implements Component {
       schemas: setup.schemas,
       incarnation: half() + half(),
       role: 'query-api',
-      // Every query-api reads every slot, so there is nothing to tell about slots yet.
-      now: () => ({ http: http(), gnmi: gnmi(), draining: false, slots: [] }),
+      now: () => ({ http: http(), gnmi: gnmi(), draining: false, slots: slots() }),
     });
     await this.#reporter.start(signal);
   }

@@ -10,6 +10,8 @@ export interface QueryApiMetrics {
   readonly stalenessSeconds: Gauge;
   readonly slotsCaughtUp: Gauge;
   readonly changes: Counter<'kind'>;
+  readonly diverted: Counter<'reason' | 'outcome'>;
+  readonly peerAttempts: Counter<'outcome'>;
 }
 
 /** Where the gauges read from when they are collected. */
@@ -54,6 +56,18 @@ export function createQueryApiMetrics(metrics: Metrics, sources: GaugeSources): 
       name: 'holdfast_query_api_changes_total',
       help: 'Changes of devices, profiles and wishes written',
       labelNames: ['kind'],
+      registers,
+    }),
+    diverted: new Counter({
+      name: 'holdfast_query_api_diverted_total',
+      help: 'Requests about state that this instance did not answer by itself at once',
+      labelNames: ['reason', 'outcome'],
+      registers,
+    }),
+    peerAttempts: new Counter({
+      name: 'holdfast_query_api_peer_attempts_total',
+      help: 'Questions to other instances, by what they came to',
+      labelNames: ['outcome'],
       registers,
     }),
     leaves: gauge('holdfast_query_api_leaves', 'Leaves in the store', sources.leaves),

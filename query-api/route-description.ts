@@ -24,7 +24,9 @@ export const answerHeaders = {
   'Holdfast-Age-Ms': 'Largest staleness of the slots of the request, ms',
   'Holdfast-Served-By': 'The instance that answered',
   'Holdfast-Owner': 'The ingest instance that holds the slot, where one slot answers',
-  'Holdfast-Divert': 'local, or forwarded: and the reason',
+  'Holdfast-Divert': 'local, or forwarded: or redirected: and the reason: absent, loading, stale, behind',
+  Location: 'The same path and query at the instance that answers',
+  'Preference-Applied': 'redirect',
   'Content-Security-Policy': 'What the page may load and run',
 } as const;
 

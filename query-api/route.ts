@@ -26,7 +26,7 @@ export interface ApiRequest {
 export interface Answer {
   readonly status: number;
   /** `null`: no body. */
-  readonly body: string | null;
+  readonly body: string | Buffer | null;
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }

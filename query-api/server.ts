@@ -250,7 +250,7 @@ function send(response: Response, answer: Answer): void {
     response.end();
     return;
   }
-  const body = Buffer.from(answer.body);
+  const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
   response.setHeader('Content-Type', answer.contentType ?? 'application/json');
   response.setHeader('Content-Length', body.length);
   response.end(body);

@@ -9,6 +9,7 @@
 import { hostname } from 'node:os';
 import { type Readiness } from '../core/admin-server.ts';
 import { advertisedHost } from '../core/advertised-host.ts';
+import { type Clock } from '../core/clock.ts';
 import { kafkaOptionsOf } from '../core/kafka/connection.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { registryProbe, type SchemaIds } from '../core/kafka/registry.ts';
@@ -17,14 +18,20 @@ import { collectProcessMetrics, createMetrics } from '../core/metrics.ts';
 import { type Service, type ServiceDeps } from '../core/service.ts';
 import { topicOf } from '../schemas/topics.ts';
 import { type ApiContext } from './api-context.ts';
+import { Candidates } from './candidates.ts';
 import { ChangeWriter } from './change-writer.ts';
 import { type QueryApiSettings } from './config.ts';
 import { DesiredState } from './desired-state.ts';
+import { Divert } from './divert.ts';
 import { createGnmiEndpoint } from './gnmi-endpoint.ts';
 import { createGnmiMetrics } from './gnmi-metrics.ts';
 import { InstanceRecord } from './instance-record.ts';
 import { KafkaSetup } from './kafka-setup.ts';
-import { createQueryApiMetrics } from './metrics.ts';
+import { createQueryApiMetrics, type QueryApiMetrics } from './metrics.ts';
+import { PeerClient } from './peer-client.ts';
+import { PeerExperience } from './peer-experience.ts';
+import { PeerRaces } from './peer-race.ts';
+import { reportSlots } from './position-report.ts';
 import { readinessOf } from './readiness.ts';
 import { RegistryWatch } from './registry-watch.ts';
 import { Replica } from './replica.ts';
@@ -60,14 +67,10 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const tables = new Tables({ ...common, topicPrefix, slots });
   const producer = new Producer({ kafka });
   const setup = new KafkaSetup({ settings, kafka, producer, env: deps.env, clock, logger });
-  const framePrefix: SchemaIds['framePrefix'] = (topic, message) => setup.schemas.framePrefix(topic, message);
-  const writer = new ChangeWriter({ sender: producer, framePrefix, writeTimeoutMs: settings.writeTimeoutMs, clock });
-  const changing = { writer, clock, logger, metrics: ownMetrics };
-  const { devices, profiles } = tables;
-  const topics = { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') };
-  const desired = new DesiredState({ ...changing, devices, profiles, topics, slots });
-  const wishes = new Wishes({ ...changing, tables, topic: topicOf(topicPrefix, 'ownership') });
-  const context: ApiContext = { instanceId, slots, limits: settings, clock, tables, state: replica, desired, wishes };
+  const { desired, wishes } = changesOf(settings, { clock, logger, tables, producer, setup, metrics: ownMetrics });
+  const identity = { instanceId, slots, clock, tables };
+  const { divert, peers } = divertOf(settings, { ...identity, replica, metrics: ownMetrics });
+  const context: ApiContext = { ...identity, limits: settings, state: replica, divert, desired, wishes };
   const readiness = (): Readiness => readinessNow(settings, tables, replica);
   const registry = registryWatch(settings, deps, logger);
   const health = healthOf(replica, registry);
@@ -94,16 +97,69 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     version: deps.version,
     http: () => server.address,
     gnmi: () => gnmi.address,
+    slots: () => reportSlots(slots, replica),
     random: deps.random,
   });
   const parts = [tables, replica, record, ...(registry === null ? [] : [registry])];
   return {
-    components: [server, gnmi, producer, setup, new SideBySide('tables and state', parts)],
+    components: [peers, server, gnmi, producer, setup, new SideBySide('tables and state', parts)],
     get address() {
       return server.address;
     },
     readiness,
   };
+}
+
+interface ChangeParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tables: Tables;
+  readonly producer: Producer;
+  readonly setup: KafkaSetup;
+  readonly metrics: QueryApiMetrics;
+}
+
+function changesOf(settings: QueryApiSettings, parts: ChangeParts): Pick<ApiContext, 'desired' | 'wishes'> {
+  const { topicPrefix, slots, writeTimeoutMs } = settings;
+  const { setup, tables, producer, ...common } = parts;
+  const framePrefix: SchemaIds['framePrefix'] = (topic, message) => setup.schemas.framePrefix(topic, message);
+  const writer = new ChangeWriter({ sender: producer, framePrefix, writeTimeoutMs, clock: parts.clock });
+  const changing = { writer, ...common };
+  const { devices, profiles } = tables;
+  const topics = { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') };
+  return {
+    desired: new DesiredState({ ...changing, devices, profiles, topics, slots }),
+    wishes: new Wishes({ ...changing, tables, topic: topicOf(topicPrefix, 'ownership') }),
+  };
+}
+
+interface DivertParts {
+  readonly instanceId: string;
+  readonly clock: Clock;
+  readonly tables: Tables;
+  readonly replica: Replica;
+  readonly metrics: QueryApiMetrics;
+}
+
+function divertOf(settings: QueryApiSettings, parts: DivertParts): { divert: Divert; peers: PeerClient } {
+  const { instanceId, clock, tables, replica, metrics } = parts;
+  const peers = new PeerClient({ self: instanceId, clock });
+  const experience = new PeerExperience(clock);
+  const divert = new Divert({
+    zone: settings.zone ?? '',
+    state: replica,
+    candidates: new Candidates({ tables, self: instanceId, experience }),
+    races: new PeerRaces({
+      client: peers,
+      experience,
+      clock,
+      onAttempt: (outcome) => metrics.peerAttempts.inc({ outcome }),
+    }),
+    lender: null,
+    clock,
+    metrics,
+  });
+  return { divert, peers };
 }
 
 function healthOf(replica: Replica, registry: RegistryWatch | null): ClusterHealth {

@@ -7,6 +7,7 @@ import { stateHeaders } from '../answer-headers.ts';
 import { type ApiContext, isSynced, requireDevice, requireTables, slotsOf } from '../api-context.ts';
 import { stateAnswer } from '../answers/state.ts';
 import { deviceNames } from '../device-filter.ts';
+import { type Requirement } from '../divert.ts';
 import { integer, single, type Parameters } from '../parameters.ts';
 import {
   deviceFilter,
@@ -20,8 +21,7 @@ import {
 } from '../query-parameters.ts';
 import { type RouteDescription } from '../route-description.ts';
 import { type Answer, type ApiRequest, param, type Route, successText } from '../route.ts';
-import { select } from '../select.ts';
-import { answerQuestion, parseQuestion } from '../state-question.ts';
+import { answerQuestion, parseQuestion, type StateQuestion } from '../state-question.ts';
 
 const about = (summary: string): RouteDescription => ({
   group: 'state',
@@ -34,8 +34,16 @@ const about = (summary: string): RouteDescription => ({
       body: stateAnswer,
       headers: ['Holdfast-Cursor', 'Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Owner', 'Holdfast-Divert'],
     },
+    307: {
+      description: 'Another instance answers, and the client prefers to go there',
+      body: null,
+      headers: ['Location', 'Preference-Applied', 'Holdfast-Divert'],
+    },
   },
-  codes: ['PATH_MALFORMED', 'CURSOR_MALFORMED', 'DEVICE_UNKNOWN', 'NOT_CAUGHT_UP', 'TOO_STALE'],
+  requestHeaders: {
+    Prefer: '`redirect`: be sent to the instance that answers, instead of having the request forwarded there',
+  },
+  codes: ['PATH_MALFORMED', 'CURSOR_MALFORMED', 'DEVICE_UNKNOWN', 'LIMIT_EXCEEDED', 'NOT_CAUGHT_UP', 'TOO_STALE'],
 });
 
 export function stateRoutes(context: ApiContext): Route[] {
@@ -74,13 +82,28 @@ async function answerState(
   devices: readonly string[],
   slots: readonly Slot[],
 ): Promise<Answer> {
-  const tables = requireTables(context);
+  requireTables(context);
   const question = parseQuestion(request.parameters, context.limits);
-  const stalenessMs = await requireFresh(context, request, slots);
+  const turn = await context.divert.turn(request, requirementOf(context, request, slots));
+  if (turn.kind === 'answer') return turn.answer;
+  try {
+    return await answerHere(context, { question, devices, slots, stalenessMs: turn.stalenessMs }, request.signal);
+  } finally {
+    turn.release();
+  }
+}
+
+async function answerHere(
+  context: ApiContext,
+  asked: { question: StateQuestion; devices: readonly string[]; slots: readonly Slot[]; stalenessMs: number },
+  signal: AbortSignal,
+): Promise<Answer> {
+  const tables = requireTables(context);
+  const { question, devices, slots, stalenessMs } = asked;
   const positions = slots.flatMap((slot) => context.state.complete(slot) ?? []);
   const cursor = encodeCursor(positions);
   const source = { store: context.state.store, slots: context.slots, clock: context.clock };
-  const page = await answerQuestion(question, devices, source, request.signal);
+  const page = await answerQuestion(question, devices, source, signal);
   const unsynced = devices.filter((device) => !isSynced(tables, device));
   const body = successText(
     `{"leaves":[${page.leaves.join(',')}],"total":${page.total},"unsynced":${JSON.stringify(unsynced)}` +
@@ -93,23 +116,15 @@ async function answerState(
   };
 }
 
-/** Waits for `atLeast`, then asks `select`; throws `TOO_STALE` or `NOT_CAUGHT_UP`. Returns the staleness to state. */
-async function requireFresh(context: ApiContext, request: ApiRequest, slots: readonly Slot[]): Promise<number> {
-  const maxStalenessMs = integer(request.parameters, 'maxStalenessMs', stalenessMsRange) ?? null;
-  const waitMs = integer(request.parameters, 'maxWaitMs', waitMsRange(context.limits)) ?? waitMsDefault;
-  const wanted = wantedPositions(request.parameters, context.slots, slots);
-  if (wanted.length > 0 && !(await context.state.reached(wanted, waitMs, request.signal))) {
-    const detail = `nobody is as far as the cursor after waiting ${waitMs} ms`;
-    throw new HoldfastError('TOO_STALE', detail, { retryable: true, facts: { maxWaitMs: waitMs } });
-  }
-  const choice = select(
-    { slots, maxStalenessMs, atLeast: [], key: '', forwarded: false },
-    { zone: '', freshness: (slot) => context.state.freshness(slot), reached: () => true },
-    () => [],
-  );
-  if (choice.kind === 'local') return choice.stalenessMs;
-  if (choice.kind !== 'nobody') throw new HoldfastError('INTERNAL', 'there are no other candidates');
-  throw new HoldfastError(choice.code, choice.detail, { retryable: true, facts: { slot: choice.slot } });
+/** Throws CursorMalformed, `CURSOR_MALFORMED`, `PARAMETER_INVALID`. */
+export function requirementOf(context: ApiContext, request: ApiRequest, slots: readonly Slot[]): Requirement {
+  return {
+    slots,
+    maxStalenessMs: integer(request.parameters, 'maxStalenessMs', stalenessMsRange) ?? null,
+    atLeast: wantedPositions(request.parameters, context.slots, slots),
+    waitMs: integer(request.parameters, 'maxWaitMs', waitMsRange(context.limits)) ?? waitMsDefault,
+    key: request.params['name'] ?? request.parameters.get('path')?.[0] ?? '',
+  };
 }
 
 /** Positions of `atLeast` that matter to this request. Throws CursorMalformed, `CURSOR_MALFORMED`. */

@@ -17,6 +17,7 @@ import { type ApiContext } from '../../query-api/api-context.ts';
 import { ChangeWriter, type RecordSender, type WritableRows } from '../../query-api/change-writer.ts';
 import { DeletedNames } from '../../query-api/deleted-names.ts';
 import { DesiredState } from '../../query-api/desired-state.ts';
+import { Divert, type DivertOptions } from '../../query-api/divert.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { decodeOwnershipRow, type OwnershipRow } from '../../query-api/ownership-row.ts';
 import { apiDocument } from '../../query-api/openapi.ts';
@@ -122,9 +123,14 @@ export function statusOf(device: string, state: DeviceState, instance = 'ingest-
   };
 }
 
-export async function startApi(
-  overrides: Partial<ApiContext['limits']> & { writeTimeoutMs?: number; schemas?: readonly SchemaRecord[] } = {},
-) {
+export interface ApiOverrides extends Partial<ApiContext['limits']> {
+  readonly writeTimeoutMs?: number;
+  readonly schemas?: readonly SchemaRecord[];
+  readonly instanceId?: string;
+  readonly divert?: (own: Omit<DivertOptions, 'candidates' | 'races'>) => DivertOptions;
+}
+
+export async function startApi({ divert: divertOf, instanceId = 'query-1', ...overrides }: ApiOverrides = {}) {
   const clock = pushedClock();
   const devices = new MemoryTopic<Device>((message) => deviceCodec.decode(message));
   const profiles = new MemoryTopic<Profile>((message) => profileCodec.decode(message));
@@ -163,7 +169,10 @@ export async function startApi(
     maxWaitMs: 5_000,
     ...overrides,
   };
-  const context: ApiContext = { instanceId: 'query-1', slots, limits, clock, tables, state, desired, wishes };
+  const own = { zone: '', state, lender: null, clock, metrics: ownMetrics };
+  const nobody = { run: () => Promise.reject(new Error('there is no other instance')) };
+  const divert = new Divert(divertOf?.(own) ?? { ...own, candidates: { all: () => [] }, races: nobody });
+  const context: ApiContext = { instanceId, slots, limits, clock, tables, state, divert, desired, wishes };
   const facts = { tablesLoaded: true, kafkaOk: true, registryAnswers: null as boolean | null };
   const readiness = () =>
     readinessOf({
@@ -239,7 +248,22 @@ export async function startApi(
       position: { slot: slotOf(device, slots), epoch, seq },
     });
   };
-  return { server, routes, document, context, tables, state, clock, facts, ask, send, addDevice, addLeaf, setStatus };
+  return {
+    server,
+    routes,
+    document,
+    context,
+    tables,
+    state,
+    clock,
+    facts,
+    metrics,
+    ask,
+    send,
+    addDevice,
+    addLeaf,
+    setStatus,
+  };
 }
 
 export type Api = Awaited<ReturnType<typeof startApi>>;

@@ -40,6 +40,7 @@ function* lags(run: Run, ageOf: (sightings: Sightings) => number) {
   sightings.loaded();
   progress.loaded(0);
   progress.marker({ epoch: 1n, seq: 1n, lagMs: 5, writtenAtMs: 0 }, 0, true);
+  progress.applied(0, true);
   let seq = 1n;
   let nextReportMs = 1_000;
   let seen: InstanceSlot | undefined;
@@ -64,6 +65,7 @@ function* lags(run: Run, ageOf: (sightings: Sightings) => number) {
     seq += BigInt(event.records);
     for (let record = 0; record < event.records; record += 1) progress.record(1n, seq - BigInt(record));
     if (event.marker) progress.marker({ epoch: 1n, seq, lagMs: 5, writtenAtMs: 0 }, nowMs, true);
+    progress.applied(nowMs, true);
     if (seen === undefined) continue;
     const concluded = concludeFrom(seen, ageOf(sightings));
     const truth = view.freshness();
