@@ -50,14 +50,10 @@ export type Turn =
   | { readonly kind: 'local'; readonly stalenessMs: number; readonly release: () => void }
   | { readonly kind: 'answer'; readonly answer: Answer };
 
-/** Slots that this instance does not hold, read for a while. */
-export interface Loan {
-  release(): void;
-}
-
+/** Reads slots for a while that this instance does not hold. */
 export interface SlotLender {
-  /** Resolves when the slots have been read to their ends. Rejects when `signal` aborts. */
-  borrow(slots: readonly Slot[], signal: AbortSignal): Promise<Loan>;
+  /** Resolves, when they have been read to their ends, with the way to give them back. Rejects when `signal` aborts. */
+  borrow(slots: readonly Slot[], signal: AbortSignal): Promise<() => void>;
 }
 
 export interface DivertOptions {
@@ -75,7 +71,7 @@ export interface DivertOptions {
 const forwardMsMin = 1_000;
 /** A peer that waited for a cursor as long as it may is heard out. */
 const answerGraceMs = 250;
-const unbounded = { release: () => undefined };
+const nothingToGiveBack = (): void => undefined;
 
 export class Divert {
   readonly #options: DivertOptions;
@@ -89,7 +85,7 @@ export class Divert {
     const choice = await this.#chooseOrWait(request, requirement);
     switch (choice.kind) {
       case 'local':
-        return { ...choice, ...unbounded };
+        return { ...choice, release: nothingToGiveBack };
       case 'forward':
         return this.#forward(request, requirement, choice);
       case 'nobody':
@@ -97,11 +93,14 @@ export class Divert {
     }
   }
 
-  /** For answers that others cannot give for us (gNMI): reads what is not held here. Throws `NOT_CAUGHT_UP`. */
-  async hold(slots: readonly Slot[], waitMs: number, signal: AbortSignal): Promise<Loan> {
+  /**
+   * For answers that others cannot give for us (gNMI): reads what is not held here, and returns the way to give it back.
+   * Throws `NOT_CAUGHT_UP`.
+   */
+  async hold(slots: readonly Slot[], waitMs: number, signal: AbortSignal): Promise<() => void> {
     const { state, lender, clock } = this.#options;
     const missing = slots.filter((slot) => state.freshness(slot).kind === 'absent');
-    if (missing.length === 0) return unbounded;
+    if (missing.length === 0) return nothingToGiveBack;
     const detail = `slot ${missing[0] ?? ''} is not held here`;
     if (lender === null) throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true });
     const late = new AbortController();
@@ -195,7 +194,7 @@ export class Divert {
     const own = this.#choose(request, requirement, { reached, alone: true });
     if (own.kind === 'local') {
       this.#count(reason, 'local');
-      return { ...own, ...unbounded };
+      return { ...own, release: nothingToGiveBack };
     }
     this.#count(reason, 'refused');
     const code = end.refused?.code ?? (own.kind === 'nobody' ? own.code : 'NOT_CAUGHT_UP');
@@ -211,22 +210,22 @@ export class Divert {
     const { slots, waitMs } = requirement;
     const forwarded = request.header('holdfast-forwarded-by') !== undefined;
     if (choice.reason !== 'absent' || forwarded || this.#options.lender === null) this.#refuse(choice); // DV1
-    const loan = await this.hold(slots, Math.max(waitMs, forwardMsMin), request.signal).catch((thrown: unknown) => {
+    const giveBack = await this.hold(slots, Math.max(waitMs, forwardMsMin), request.signal).catch((thrown: unknown) => {
       this.#count(choice.reason, request.signal.aborted ? 'abandoned' : 'refused');
       throw thrown;
     });
     const reached =
       requirement.atLeast.length === 0 ||
       (await this.#options.state.reached(requirement.atLeast, waitMs, request.signal).catch((thrown: unknown) => {
-        loan.release();
+        giveBack();
         throw thrown;
       }));
     const own = this.#choose(request, requirement, { reached, alone: true });
     if (own.kind === 'local') {
       this.#count(choice.reason, 'borrowed');
-      return { ...own, release: () => loan.release() };
+      return { ...own, release: giveBack };
     }
-    loan.release();
+    giveBack();
     this.#refuse(own.kind === 'nobody' ? own : choice);
   }
 

@@ -343,7 +343,7 @@ test('slots that nobody offers are borrowed for one answer, and given back', asy
   const lender = {
     borrow: async () => {
       held = true;
-      return { release: () => (released += 1) };
+      return () => void (released += 1);
     },
   };
   const entry = await startEntry([], {

@@ -23,7 +23,7 @@ export interface SlotHolder {
   hold(slots: ReadonlySet<Slot>): void;
 }
 
-export interface SlotHoldingOptions {
+export interface SlotChoiceOptions {
   readonly holder: SlotHolder;
   readonly tables: CandidateTables & { readonly loaded: boolean };
   readonly self: string;
@@ -40,16 +40,16 @@ const stepMs = 500;
 const settleMs = 2_500;
 const keepMsMax = 120_000;
 
-export class SlotHolding implements Component {
-  readonly name = 'slot holding';
-  readonly #options: SlotHoldingOptions;
+export class SlotChoice implements Component {
+  readonly name = 'slot choice';
+  readonly #options: SlotChoiceOptions;
   #timer: Timer | undefined;
   #membership = { text: '', sinceMonotonicMs: 0 };
   #assigned: readonly (readonly string[])[] | null = null;
   #held: ReadonlySet<Slot> = new Set();
   readonly #unwantedSince = new Map<Slot, number>();
 
-  constructor(options: SlotHoldingOptions) {
+  constructor(options: SlotChoiceOptions) {
     this.#options = options;
   }
 

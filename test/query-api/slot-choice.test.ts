@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { silentLogger } from '../../core/logger.ts';
 import { type ReadReplicas } from '../../query-api/slot-assignment.ts';
-import { SlotHolding } from '../../query-api/slot-holding.ts';
+import { SlotChoice } from '../../query-api/slot-choice.ts';
 import { Sightings } from '../../query-api/sightings.ts';
 import { type Instance } from '../../schemas/instance.ts';
 import { type Slot } from '../../schemas/slot.ts';
@@ -14,7 +14,7 @@ class Fleet {
   readonly clock = new FakeClock();
   readonly instances = new Map<string, Instance>();
   readonly sightings = new Sightings(this.clock);
-  readonly holdings = new Map<string, SlotHolding>();
+  readonly holdings = new Map<string, SlotChoice>();
   readonly told = new Map<string, ReadonlySet<Slot>[]>();
   readonly loaded = new Map<string, Set<Slot>>();
   /** Those that were told and have not loaded it. */
@@ -30,11 +30,11 @@ class Fleet {
     this.sightings.loaded();
   }
 
-  start(self: string, replicas: ReadReplicas = 2): SlotHolding {
+  start(self: string, replicas: ReadReplicas = 2): SlotChoice {
     const told: ReadonlySet<Slot>[] = [];
     this.told.set(self, told);
     this.loaded.set(self, new Set());
-    const holding = new SlotHolding({
+    const holding = new SlotChoice({
       holder: {
         hold: (now) => {
           told.push(now);
