@@ -90,6 +90,12 @@ export class ConflatingQueue<K, V> {
     return 'queued';
   }
 
+  /** Whether `put` would find an entry to merge with: such a value needs no room. */
+  wouldMerge(key: K, value: V): boolean {
+    const newest = this.#newest.get(key);
+    return newest?.seals === this.#seals && this.#options.merge(newest.value, value) !== null;
+  }
+
   /** What is in now merges no more (Q3). */
   seal(): void {
     this.#seals += 1;

@@ -22,6 +22,16 @@ export function stateHeaders(
   return headers;
 }
 
+/** A stream's cursor is in its events. `X-Accel-Buffering`: a proxy passes events on as they come. */
+export function streamHeaders(answer: { stalenessMs: number; instanceId: string }): Record<string, string> {
+  return {
+    'Holdfast-Age-Ms': String(answer.stalenessMs),
+    'Holdfast-Served-By': headerText(answer.instanceId),
+    'Holdfast-Divert': 'local',
+    'X-Accel-Buffering': 'no',
+  };
+}
+
 /** Instance ids are free text; a header is printable ASCII. */
 export function headerText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?');

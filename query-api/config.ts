@@ -69,6 +69,18 @@ export const queryApiSettings = {
     { min: 0, max: 300_000 },
     'longest wait a request may ask for with `maxWaitMs`, ms',
   ),
+  maxStreams: setting.integer(1_000, { min: 1, max: 100_000 }, 'most streams of changes open at one time'),
+  maxQueuedLeaves: setting.integer(
+    10_000,
+    { min: 100, max: 1_000_000 },
+    'changes that wait for one stream before it is fed from the log instead',
+  ),
+  streamHeartbeatMs: setting.integer(15_000, { min: 100, max: 300_000 }, 'ms between the heartbeats of a stream'),
+  maxBlockedMs: setting.integer(
+    120_000,
+    { min: 1_000, max: 3_600_000 },
+    'ms after which a stream whose reader takes nothing is ended',
+  ),
   writeTimeoutMs: setting.integer(
     10_000,
     { min: 100, max: 300_000 },

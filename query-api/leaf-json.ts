@@ -8,12 +8,25 @@ import { decodeTypedValue, formatValueJson, type TypedValue, valueType, type Val
 import { type LeafView } from './store.ts';
 
 export function formatLeaf(leaf: LeafView, slot: Slot, encoding: ValueEncoding, nowNs: bigint): string {
+  const { beforeAge, afterAge } = leafParts(leaf, slot, encoding);
+  return `${beforeAge}${ageMs(leaf, nowNs)}${afterAge}}`;
+}
+
+/** The text around the age, the one part that is another in each answer; the closing brace is the caller's. */
+export interface LeafParts {
+  readonly beforeAge: string;
+  readonly afterAge: string;
+}
+
+export function leafParts(leaf: LeafView, slot: Slot, encoding: ValueEncoding): LeafParts {
   const { type, text } = valueText(leaf.value, encoding);
   const position = formatPosition({ slot, epoch: leaf.epoch, seq: leaf.seq });
-  return (
-    `{"device":${JSON.stringify(leaf.device)},"origin":${JSON.stringify(leaf.origin)},"path":${JSON.stringify(leaf.path)}` +
-    `,"value":${text},"type":"${type}","timestamp":"${leaf.timestampNs}","ageMs":${ageMs(leaf, nowNs)},"position":"${position}"}`
-  );
+  return {
+    beforeAge:
+      `{"device":${JSON.stringify(leaf.device)},"origin":${JSON.stringify(leaf.origin)},"path":${JSON.stringify(leaf.path)}` +
+      `,"value":${text},"type":"${type}","timestamp":"${leaf.timestampNs}","ageMs":`,
+    afterAge: `,"position":"${position}"`,
+  };
 }
 
 function valueText(bytes: Buffer, encoding: ValueEncoding): { type: string; text: string } {

@@ -27,6 +27,7 @@ export const answerHeaders = {
   'Holdfast-Divert': 'local, or forwarded: or redirected: and the reason: absent, loading, stale, behind',
   Location: 'The same path and query at the instance that answers',
   'Preference-Applied': 'redirect',
+  'X-Accel-Buffering': 'no: proxies pass events on as they come',
   'Content-Security-Policy': 'What the page may load and run',
 } as const;
 

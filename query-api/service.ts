@@ -39,6 +39,8 @@ import { routesOf } from './routes/all.ts';
 import { type ClusterHealth } from './routes/cluster.ts';
 import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
+import { createStreamMetrics } from './stream-metrics.ts';
+import { Streams } from './streams.ts';
 import { Tables } from './tables.ts';
 import { Wishes } from './wishes.ts';
 
@@ -75,7 +77,8 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const registry = registryWatch(settings, deps, logger);
   const health = healthOf(replica, registry);
   const schemaRecords = () => tables.schemas.values();
-  const routes = routesOf({ context, health, metrics, readiness, schemaRecords, version: deps.version });
+  const streams = new Streams({ context, limits: settings, metrics: createStreamMetrics(metrics), logger });
+  const routes = routesOf({ context, health, streams, metrics, readiness, schemaRecords, version: deps.version });
   const server = new ApiServer({
     listen: settings.httpListen,
     advertisedHost: advertisedHost(settings),

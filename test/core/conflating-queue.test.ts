@@ -58,7 +58,9 @@ describe('against an array searched from its end', () => {
           for (const [n, { kind, ...put }] of steps.entries()) {
             if (kind === 'put' && 'key' in put) {
               const value = { n, mayMerge: put.mayMerge };
-              const outcome = queue.put(put.key, value);
+              const wouldMerge = queue.wouldMerge(put.key, value);
+            const outcome = queue.put(put.key, value);
+            expect(wouldMerge).toBe(outcome === 'merged');
               expect(outcome).toBe(model.put(put.key, value));
               if (outcome !== 'full') produced += 1;
             } else if (kind === 'take') {

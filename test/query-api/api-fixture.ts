@@ -26,6 +26,8 @@ import { routesOf } from '../../query-api/routes/all.ts';
 import { ApiServer } from '../../query-api/server.ts';
 import { Sightings } from '../../query-api/sightings.ts';
 import { type StatusRow } from '../../query-api/status-row.ts';
+import { createStreamMetrics } from '../../query-api/stream-metrics.ts';
+import { type StreamLimits, Streams } from '../../query-api/streams.ts';
 import { Wishes } from '../../query-api/wishes.ts';
 import { MemoryState } from './memory-state.ts';
 import { answerProblems } from './described-answer.ts';
@@ -127,6 +129,7 @@ export interface ApiOverrides extends Partial<ApiContext['limits']> {
   readonly writeTimeoutMs?: number;
   readonly schemas?: readonly SchemaRecord[];
   readonly instanceId?: string;
+  readonly streams?: Partial<StreamLimits>;
   readonly divert?: (own: Omit<DivertOptions, 'candidates' | 'races'>) => DivertOptions;
 }
 
@@ -180,8 +183,21 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
       slots: Array.from({ length: slots }, (_, slot) => state.freshness(slot)),
       readyStalenessMs: 10_000,
     });
+  const streams = new Streams({
+    context,
+    limits: {
+      maxStreams: 100,
+      maxQueuedLeaves: 1_000,
+      streamHeartbeatMs: 15_000,
+      maxBlockedMs: 60_000,
+      ...overrides.streams,
+    },
+    metrics: createStreamMetrics(metrics),
+    logger: silentLogger,
+  });
   const routes = routesOf({
     context,
+    streams,
     health: {
       kafkaOk: () => facts.kafkaOk,
       worstStalenessMs: () => 12,

@@ -2,6 +2,7 @@ import { createMetrics } from '../../core/metrics.ts';
 import { createIngestMetrics } from '../../ingest/metrics.ts';
 import { createGnmiMetrics } from '../../query-api/gnmi-metrics.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
+import { createStreamMetrics } from '../../query-api/stream-metrics.ts';
 import { ReplicatorMetrics } from '../../replicator/metrics.ts';
 import { createSimulatorMetrics } from '../../simulator/metrics.ts';
 
@@ -19,6 +20,7 @@ export function allMetrics(): DescribedMetric[] {
   new ReplicatorMetrics(metrics);
   createQueryApiMetrics(metrics, { leaves: () => 0, stalenessMs: () => null, slotsCaughtUp: () => 0 });
   createGnmiMetrics(metrics);
+  createStreamMetrics(metrics);
   createSimulatorMetrics(metrics);
   return metrics.registry.getMetricsAsArray().map((metric) => {
     const { name, type, help, labelNames } = metric as unknown as {

@@ -1,0 +1,118 @@
+/** `GET /api/v1/state/stream`: the state of devices and then every change of it, as server-sent events. */
+import { z } from 'zod';
+import { HoldfastError } from '../../core/errors.ts';
+import { decodeCursor } from '../../schemas/cursor.ts';
+import { type Position } from '../../schemas/position.ts';
+import { type Slot } from '../../schemas/slot.ts';
+import { streamHeaders } from '../answer-headers.ts';
+import { type ApiContext, requireDevice, requireTables } from '../api-context.ts';
+import { labelFilters } from '../parameters.ts';
+import { deviceFilter, pathFilter, valueEncoding, waitMsDefault } from '../query-parameters.ts';
+import { type RouteDescription } from '../route-description.ts';
+import { type ApiRequest, type Route } from '../route.ts';
+import { type StreamGap } from '../sse-text.ts';
+import { parseQuestion } from '../state-question.ts';
+import { type StreamAnswer } from '../stream-answer.ts';
+import { StreamFilter } from '../stream-filter.ts';
+import { type Streams } from '../streams.ts';
+
+const about: RouteDescription = {
+  group: 'state',
+  summary: 'Leaves across devices, and every change of them',
+  description:
+    'Events `update`, `delete`, `synced`, `gap` and `heartbeat`, described in docs/streams.md. First the present state, then `synced`, then what changes. The `id` of an event is a cursor; with it in `Last-Event-ID` any instance goes on from there.',
+  requestHeaders: { 'Last-Event-ID': 'Cursor of the last event that was taken; without it the state comes first' },
+  answers: {
+    200: {
+      description: 'Server-sent events, until the client or this instance ends',
+      body: z.string(),
+      contentType: 'text/event-stream',
+      headers: ['Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Divert', 'X-Accel-Buffering'],
+    },
+  },
+  codes: ['PATH_MALFORMED', 'CURSOR_MALFORMED', 'DEVICE_UNKNOWN', 'NOT_CAUGHT_UP', 'LIMIT_EXCEEDED'],
+};
+
+export function streamRoutes(context: ApiContext, streams: Streams): Route[] {
+  const { limits } = context;
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/state/stream',
+      parameters: { ...pathFilter(limits), ...valueEncoding, ...deviceFilter(limits) },
+      about,
+      answer: (request) => answerStream(context, streams, request),
+    },
+  ];
+}
+
+async function answerStream(context: ApiContext, streams: Streams, request: ApiRequest): Promise<StreamAnswer> {
+  const tables = requireTables(context);
+  const { patterns, encoding } = parseQuestion(request.parameters, context.limits);
+  const names = request.parameters.get('device') ?? null;
+  for (const name of names ?? []) requireDevice(context, name);
+  const labels = labelFilters(request.parameters);
+  const { store } = context.state;
+  const filter = new StreamFilter({
+    patterns,
+    names,
+    labels,
+    store,
+    devices: tables.devices,
+    slotCount: context.slots,
+  });
+  const stalenessMs = requireHeld(context, filter.slots);
+  streams.requireRoom();
+  const start = { filter, encoding, ...(await whereToBegin(context, request, filter.slots)) };
+  return {
+    status: 200,
+    contentType: 'text/event-stream',
+    headers: streamHeaders({ stalenessMs, instanceId: context.instanceId }),
+    stream: (sink) => streams.run(start, sink),
+  };
+}
+
+/** Throws `NOT_CAUGHT_UP` when a slot is not here as a whole. Returns the staleness to state. */
+function requireHeld(context: ApiContext, slots: readonly Slot[]): number {
+  let stalenessMs = 0;
+  for (const slot of slots) {
+    const freshness = context.state.freshness(slot);
+    if (freshness.kind === 'absent' || freshness.kind === 'incomplete') {
+      const reason = freshness.kind === 'absent' ? 'held by other instances' : freshness.reason;
+      throw new HoldfastError('NOT_CAUGHT_UP', `slot ${slot}: ${reason}`, { retryable: true, facts: { slot } });
+    }
+    stalenessMs = Math.max(stalenessMs, freshness.stalenessMs);
+  }
+  return Math.ceil(stalenessMs);
+}
+
+interface Beginning {
+  readonly from: readonly Position[];
+  readonly gap: StreamGap | null;
+}
+
+/** Throws CursorMalformed, and `NOT_CAUGHT_UP` when the client is ahead of us and stays so. */
+async function whereToBegin(context: ApiContext, request: ApiRequest, slots: readonly Slot[]): Promise<Beginning> {
+  const text = request.header('last-event-id') ?? '';
+  if (text === '') return { from: [], gap: null };
+  const cursor = decodeCursor(text);
+  const asked = new Set(slots);
+  const from = cursor.filter(({ slot }) => asked.has(slot));
+  // Of another request, of a log with more slots, or of a reader that was cut off before it had everything (SC1).
+  if (from.length < slots.length || cursor.some(({ slot }) => slot >= context.slots)) {
+    return { from: [], gap: 'cursor-unknown' };
+  }
+  let kinds = replayKinds(context, from);
+  if (kinds.has('ahead') && (await context.state.reached(from, waitMsDefault, request.signal))) {
+    kinds = replayKinds(context, from);
+  }
+  if (kinds.has('unknown')) return { from: [], gap: 'cursor-unknown' };
+  if (kinds.has('expired')) return { from: [], gap: 'cursor-expired' };
+  if (!kinds.has('ahead')) return { from, gap: null };
+  const detail = `this instance is not as far as the cursor after waiting ${waitMsDefault} ms`;
+  throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true, facts: { maxWaitMs: waitMsDefault } });
+}
+
+function replayKinds(context: ApiContext, from: readonly Position[]): Set<string> {
+  return new Set(from.map((position) => context.state.feed.replay(position).kind));
+}

@@ -1,0 +1,33 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { SseClient } from '../../support/sse-client.ts';
+import { type Api, startApi } from '../api-fixture.ts';
+
+let api: Api;
+const clients: SseClient[] = [];
+beforeEach(async () => {
+  api = await startApi();
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await api.server.stop();
+});
+
+function stream(query: string, lastEventId = ''): SseClient {
+  const client = new SseClient({ port: api.server.port, path: `/api/v1/state/stream${query}`, lastEventId });
+  clients.push(client);
+  return client;
+}
+
+test('the present state, then synced with a cursor, then changes', async () => {
+  await api.addDevice('leaf-1');
+  api.addLeaf('leaf-1', '/a/b', { kind: 'uint', value: 2n ** 64n - 1n });
+  const client = await stream('?path=/a').synced();
+  expect(client.head).toMatch(/content-type: text\/event-stream/i);
+  expect(client.events.map(({ event }) => event)).toEqual(['update', 'synced']);
+  expect(client.leaves).toMatchObject([{ device: 'leaf-1', path: '/a/b', value: '18446744073709551615' }]);
+  expect(client.events[1]?.id).toBe(client.events[1]?.data['cursor']);
+  api.addLeaf('leaf-1', '/a/c', { kind: 'string', value: 'x' });
+  api.addLeaf('leaf-1', '/b', { kind: 'string', value: 'not asked for' });
+  await client.until('the change', () => client.leaves.length === 2);
+  expect(client.leaves[1]).toMatchObject({ path: '/a/c', value: 'x' });
+});
