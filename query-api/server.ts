@@ -23,6 +23,7 @@ import { type Component } from '../core/lifecycle.ts';
 import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger, RateLimited } from '../core/logger.ts';
 import { type RequestLimits } from './api-context.ts';
+import { type FastState } from './fast-state.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { isOwnHost } from './own-host.ts';
 import { parseParameters } from './parameters.ts';
@@ -35,6 +36,8 @@ export interface ApiServerOptions {
   readonly listen: string;
   readonly advertisedHost: string;
   readonly routes: readonly Route[];
+  /** Answers what it can in front of the routes, as they would. */
+  readonly fast?: Pick<FastState, 'answer'>;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -58,14 +61,24 @@ export class ApiServer implements Component {
   readonly #unexpectedLines = new RateLimited();
   /** What ends each answer that goes on. */
   readonly #streams = new Set<AbortController>();
+  readonly #forThisMachine: boolean;
+  /** Clients say the same in every request. */
+  #lastOwnHost: string | undefined;
   #port = 0;
   #stopping = false;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    this.#forThisMachine = isLoopback(parseListenAddress(options.listen));
     // Above the limit on URLs, so that a long one reaches our own check and gets a problem document (Q1).
     const maxHeaderSize = options.limits.maxUrlBytes + 16_384;
-    this.#server = createServer({ maxHeaderSize }, this.#app());
+    const app = this.#app();
+    const { fast } = options;
+    this.#server = createServer({ maxHeaderSize }, (request, response) => {
+      // Q3 holds here too; a server that stops has more to say in its headers.
+      const mayAnswer = fast !== undefined && !this.#stopping && this.#isMeant(request.headers.host);
+      if (!mayAnswer || !fast.answer(request, response)) app(request, response);
+    });
     this.#server.on('clientError', refuseUnreadable);
   }
 
@@ -120,17 +133,22 @@ export class ApiServer implements Component {
 
   /** Q3. */
   #checkHost(): RequestHandler {
-    const { listen: listening, advertisedHost } = this.#options;
-    const forThisMachine = isLoopback(parseListenAddress(listening));
     return (request, _response, next) => {
       const { host } = request.headers;
-      if (!forThisMachine || isOwnHost(host, advertisedHost)) {
+      if (this.#isMeant(host)) {
         next();
         return;
       }
       const detail = `Host ${JSON.stringify((host ?? '').slice(0, 200))} is no name of this server, which serves this machine alone; use localhost, or name it in the setting advertisedHost`;
       throw new HoldfastError('PARAMETER_INVALID', detail, { facts: { header: 'Host' } });
     };
+  }
+
+  #isMeant(host: string | undefined): boolean {
+    if (!this.#forThisMachine || (host !== undefined && host === this.#lastOwnHost)) return true;
+    if (!isOwnHost(host, this.#options.advertisedHost)) return false;
+    this.#lastOwnHost = host;
+    return true;
   }
 
   #checkUrl(): RequestHandler {

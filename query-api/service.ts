@@ -25,6 +25,7 @@ import { DesiredState } from './desired-state.ts';
 import { Divert } from './divert.ts';
 import { createGnmiEndpoint } from './gnmi-endpoint.ts';
 import { createGnmiMetrics } from './gnmi-metrics.ts';
+import { FastState } from './fast-state.ts';
 import { InstanceRecord } from './instance-record.ts';
 import { KafkaSetup } from './kafka-setup.ts';
 import { createQueryApiMetrics, type QueryApiMetrics } from './metrics.ts';
@@ -83,6 +84,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     listen: settings.httpListen,
     advertisedHost: advertisedHost(settings),
     routes,
+    fast: new FastState({ context, metrics: ownMetrics }),
     limits: settings,
     clock,
     logger,

@@ -20,7 +20,8 @@ import {
   waitMsRange,
 } from '../query-parameters.ts';
 import { type RouteDescription } from '../route-description.ts';
-import { type Answer, type ApiRequest, param, type Route, successText } from '../route.ts';
+import { type Answer, type ApiRequest, param, type Route } from '../route.ts';
+import { stateBody } from '../state-body.ts';
 import { answerQuestion, parseQuestion, type StateQuestion } from '../state-question.ts';
 
 const about = (summary: string): RouteDescription => ({
@@ -105,13 +106,9 @@ async function answerHere(
   const source = { store: context.state.store, slots: context.slots, clock: context.clock };
   const page = await answerQuestion(question, devices, source, signal);
   const unsynced = devices.filter((device) => !isSynced(tables, device));
-  const body = successText(
-    `{"leaves":[${page.leaves.join(',')}],"total":${page.total},"unsynced":${JSON.stringify(unsynced)}` +
-      `,"cursor":"${cursor}","next":${JSON.stringify(page.next)}}`,
-  );
   return {
     status: 200,
-    body,
+    body: stateBody(page, unsynced, cursor),
     headers: stateHeaders({ cursor, stalenessMs, slots, instanceId: context.instanceId }, tables),
   };
 }

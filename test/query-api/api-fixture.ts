@@ -18,6 +18,7 @@ import { ChangeWriter, type RecordSender, type WritableRows } from '../../query-
 import { DeletedNames } from '../../query-api/deleted-names.ts';
 import { DesiredState } from '../../query-api/desired-state.ts';
 import { Divert, type DivertOptions } from '../../query-api/divert.ts';
+import { FastState } from '../../query-api/fast-state.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { decodeOwnershipRow, type OwnershipRow } from '../../query-api/ownership-row.ts';
 import { apiDocument } from '../../query-api/openapi.ts';
@@ -130,6 +131,8 @@ export interface ApiOverrides extends Partial<ApiContext['limits']> {
   readonly schemas?: readonly SchemaRecord[];
   readonly instanceId?: string;
   readonly streams?: Partial<StreamLimits>;
+  /** False: no fast answer in front of the routes. */
+  readonly fast?: boolean;
   readonly divert?: (own: Omit<DivertOptions, 'candidates' | 'races'>) => DivertOptions;
 }
 
@@ -216,6 +219,7 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
     routes,
+    ...(overrides.fast !== false && { fast: new FastState({ context, metrics: ownMetrics }) }),
     limits,
     clock,
     logger: silentLogger,
