@@ -5,8 +5,9 @@ import { type Logger, RateLimited } from '../core/logger.ts';
 import { type TablesView } from './api-context.ts';
 import { type QueryApiSettings } from './config.ts';
 import { type DeviceChanges } from './device-changes.ts';
-import { type GnmiLimits } from './gnmi-context.ts';
+import { type GnmiContext, type GnmiLimits } from './gnmi-context.ts';
 import { EncodedPaths } from './gnmi-encoder.ts';
+import { HealthFacts } from './gnmi-health-facts.ts';
 import { GnmiHub } from './gnmi-hub.ts';
 import { type GnmiMetrics } from './gnmi-metrics.ts';
 import { GnmiServer } from './gnmi-server.ts';
@@ -18,7 +19,7 @@ export interface GnmiEndpointOptions {
   readonly settings: GnmiLimits &
     GnmiTlsSettings &
     Pick<QueryApiSettings, 'gnmiListen' | 'slots'> &
-    Parameters<typeof advertisedHost>[0];
+    Pick<QueryApiSettings, 'advertisedHost'>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly instanceId: string;
   readonly tables: TablesView;
@@ -29,26 +30,30 @@ export interface GnmiEndpointOptions {
   readonly logger: Logger;
 }
 
-/** Constructs, starts nothing. Throws `SETTING_INVALID`. */
-export function createGnmiEndpoint(options: GnmiEndpointOptions): GnmiServer {
-  const { settings, env, instanceId, tables, deviceChanges, state, metrics, clock, logger } = options;
-  const source = { tables, state, slots: settings.slots, instanceId, clock };
-  const hub = new GnmiHub({ ...source, feed: state.feed, deviceChanges });
-  const service = new GnmiService({
+export function createGnmiContext(options: GnmiEndpointOptions): GnmiContext {
+  const { settings, instanceId, tables, deviceChanges, state, metrics, clock, logger } = options;
+  const facts = new HealthFacts(state.store);
+  const source = { tables, state, slots: settings.slots, instanceId, clock, facts };
+  return {
     ...source,
-    hub,
+    hub: new GnmiHub({ ...source, feed: state.feed, deviceChanges }),
     limits: settings,
     paths: new EncodedPaths(),
     logger,
     lines: new RateLimited(),
     metrics,
-  });
+  };
+}
+
+/** Constructs, starts nothing. Throws `SETTING_INVALID`. */
+export function createGnmiEndpoint(options: GnmiEndpointOptions, context = createGnmiContext(options)): GnmiServer {
+  const { settings, env, clock, logger } = options;
   return new GnmiServer({
     listen: settings.gnmiListen,
-    advertisedHost: advertisedHost(settings),
+    advertisedHost: advertisedHost({ ...settings, httpListen: settings.gnmiListen }),
     maxRequestBytes: settings.gnmiMaxRequestBytes,
     tls: new GnmiTls(settings, env, { clock, logger }),
-    service,
+    service: new GnmiService(context),
     clock,
     logger,
   });

@@ -15,7 +15,7 @@ import { defaultOrigin, formatPath, type Path, type PathElem, rootPath } from '.
 import { decodeTypedValue, encodeTypedValue } from '../schemas/value.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { GnmiCoverage } from './gnmi-coverage.ts';
-import { healthOf } from './gnmi-health.ts';
+import { encodeHealth, healthValues } from './gnmi-health.ts';
 import { askedDevice, depthOf, gnmiOffers, refuseBounds, refuseIncomplete } from './gnmi-request.ts';
 import { leavesOf } from './gnmi-walk.ts';
 import { type LeafView } from './store.ts';
@@ -98,7 +98,9 @@ class GetAnswer {
       (leaf: LeafView) => coverage.isWithin(leaf.key, () => leaf.elems),
     );
     if (!coverage.coversAnyHealth()) return leaves;
-    const health = healthOf(this.#context, device).filter(({ elems }) => coverage.coversHealth(elems));
+    const health = encodeHealth(healthValues(this.#context, device)).filter(({ elems }) =>
+      coverage.coversHealth(elems),
+    );
     return [...leaves, ...health.map((leaf) => ({ ...leaf, origin: defaultOrigin, atomicRoot: '' }))];
   }
 

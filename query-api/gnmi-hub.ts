@@ -11,7 +11,14 @@ import { parsePath, type PathElem } from '../schemas/path.ts';
 import { type Position } from '../schemas/position.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
 import { type DeviceChanges } from './device-changes.ts';
-import { healthOf, type HealthLeaf, type HealthSource } from './gnmi-health.ts';
+import {
+  encodeHealth,
+  healthDifference,
+  type HealthLeaf,
+  type HealthSource,
+  type HealthValues,
+  healthValues,
+} from './gnmi-health.ts';
 import { type LeafChange, type StateFeed, type StateListener } from './state-feed.ts';
 
 export interface AtomicGroup {
@@ -48,6 +55,7 @@ export interface HubReader {
 
 /** As often as ingest and replicator say how they are. */
 const healthEveryMs = 1_000;
+const lookUpsMax = 20;
 
 export interface GnmiHubOptions extends HealthSource {
   readonly feed: StateFeed;
@@ -62,7 +70,7 @@ export class GnmiHub implements StateListener {
   #leave: (() => void) | null = null;
   #timer: Timer | null = null;
   /** What was last said of the health of a device. */
-  readonly #health = new Map<string, readonly HealthLeaf[]>();
+  readonly #health = new Map<string, HealthValues>();
 
   constructor(options: GnmiHubOptions) {
     this.#options = options;
@@ -74,9 +82,11 @@ export class GnmiHub implements StateListener {
     if (this.#leave === null) {
       const leaveFeed = feed.listen(this);
       const leaveDevices = deviceChanges.listen((device, exists) => this.#deviceChanged(device, exists));
+      this.#options.facts.follow(true);
       this.#leave = () => {
         leaveFeed();
         leaveDevices();
+        this.#options.facts.follow(false);
       };
     }
     this.#readersOf(reader.device).add(reader);
@@ -108,6 +118,7 @@ export class GnmiHub implements StateListener {
 
   onChanges(_slot: Slot, changes: readonly LeafChange[], _through: Position): void {
     if (changes.length === 0) return;
+    this.#options.facts.heard(changes);
     const fed = withGroups(changes);
     for (const reader of this.#ofAll) this.#tell(reader, () => reader.onChanges(fed));
     if (this.#ofDevice.size === 0) return;
@@ -117,6 +128,7 @@ export class GnmiHub implements StateListener {
   }
 
   onReset(slot: Slot): void {
+    this.#options.facts.follow(true); // what was kept of the slot's devices holds no more
     for (const reader of [...this.#ofAll]) this.#tell(reader, () => reader.onSlotReset(slot));
     for (const [device, readers] of [...this.#ofDevice]) {
       if (slotOf(device, this.#options.slots) !== slot) continue;
@@ -126,6 +138,7 @@ export class GnmiHub implements StateListener {
 
   #deviceChanged(device: string, exists: boolean): void {
     this.#health.delete(device);
+    this.#options.facts.forget(device);
     const readers = [...this.#ofAll, ...(this.#ofDevice.get(device) ?? [])];
     for (const reader of readers) {
       this.#tell(reader, () => (exists ? reader.onDeviceAdded(device) : reader.onDeviceRemoved(device)));
@@ -146,14 +159,28 @@ export class GnmiHub implements StateListener {
     return wanted;
   }
 
+  /** As it is now. Readers hear of differences from what was said first. */
+  healthOf(device: string): HealthLeaf[] {
+    const values = healthValues(this.#options, device);
+    if (this.#timer !== null && !this.#health.has(device)) this.#health.set(device, values);
+    return encodeHealth(values);
+  }
+
   #tellHealth(): void {
     const timestampNs = this.#options.clock.nowNs();
+    let lookUps = 0;
     for (const [device, readers] of this.#healthDevices()) {
+      // A walk has looked at most of them; the rest is looked at a few at a time.
+      if (!this.#options.facts.isKept(device) && ++lookUps > lookUpsMax) continue;
       const before = this.#health.get(device);
-      const now = healthOf(this.#options, device);
+      const now = healthValues(this.#options, device);
       this.#health.set(device, now);
-      const changes = healthChanges(before ?? [], now, timestampNs);
-      if (changes.length === 0) continue;
+      const { changed, gone } = healthDifference(before, now);
+      if (changed.length + gone.length === 0) continue;
+      const changes = [
+        ...gone.map((leaf) => ({ leaf, present: false, timestampNs })),
+        ...changed.map((leaf) => ({ leaf, present: true, timestampNs })),
+      ];
       for (const reader of readers) this.#tell(reader, () => reader.onHealth(device, changes));
     }
   }
@@ -165,17 +192,6 @@ export class GnmiHub implements StateListener {
       reader.onFailure(thrown); // B4
     }
   }
-}
-
-function healthChanges(before: readonly HealthLeaf[], now: readonly HealthLeaf[], timestampNs: bigint): HealthChange[] {
-  const changed = now.filter(
-    (leaf) => !before.some((earlier) => earlier.key === leaf.key && earlier.value.equals(leaf.value)),
-  );
-  const gone = before.filter((leaf) => !now.some((later) => later.key === leaf.key));
-  return [
-    ...gone.map((leaf) => ({ leaf, present: false, timestampNs })),
-    ...changed.map((leaf) => ({ leaf, present: true, timestampNs })),
-  ];
 }
 
 function byDevice(fed: readonly FedChange[], wanted: ReadonlyMap<string, unknown>): Map<string, FedChange[]> {

@@ -17,7 +17,6 @@ import { type PlannedSubscription, type SubscribePlan } from '../core/gnmi/subsc
 import { slotOf } from '../schemas/slot.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { GnmiCoverage } from './gnmi-coverage.ts';
-import { healthOf } from './gnmi-health.ts';
 import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
 import { GnmiOutbox } from './gnmi-outbox.ts';
 import { unavailable } from './gnmi-request.ts';
@@ -176,7 +175,7 @@ export class GnmiStream implements HubReader {
       devices,
       coverage,
       groupCoverage: this.#all,
-      health: (device) => (this.#all.coversAnyHealth() ? healthOf(context, device) : []),
+      health: (device) => (this.#all.coversAnyHealth() ? context.hub.healthOf(device) : []),
       needs: (device, key, value, elems) =>
         whole === null || whole.coversElems(key, elems()) || this.#lastSent.differs(device, key, value),
       sink: this.#teller,
@@ -220,6 +219,10 @@ export class GnmiStream implements HubReader {
       // Any subscription for changes of a part has the whole group sent, or readers take the rest for gone (A9).
       if (!this.#all.coversLeaf(pathId, key, elems) || !this.#hearsOf(group.changes)) return;
     } else if (!this.#onChange.coversLeaf(pathId, key, elems)) return;
+    else if (change.isSameValue) {
+      this.#options.context.metrics.suppressed.inc(); // its new time is in the store, for samples and answers
+      return;
+    }
     if (!this.#outbox.put(device, key, fed, leaf === null)) this.#overflowed();
   }
 

@@ -17,7 +17,12 @@ export interface ChangeSource {
 }
 
 /** Throws RecordMalformed if the key is none. */
-export function leafChange(paths: PathTable, slot: Slot, { header, device, key, leaf }: ChangeSource): LeafChange {
+export function leafChange(
+  paths: PathTable,
+  slot: Slot,
+  { header, device, key, leaf }: ChangeSource,
+  isSameValue = false,
+): LeafChange {
   const pathId = paths.intern(key);
   const { epoch, seq, receivedAtNs } = header;
   return {
@@ -26,6 +31,7 @@ export function leafChange(paths: PathTable, slot: Slot, { header, device, key, 
     key: paths.key(pathId),
     pathId,
     leaf: leaf === null ? null : new ChangedLeaf(paths, pathId, device, leaf, header),
+    isSameValue,
     timestampNs: leaf === null ? receivedAtNs : leaf.timestampNs,
     epoch,
     seq,

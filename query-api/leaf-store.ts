@@ -127,9 +127,10 @@ export class LeafStore implements StoreView {
     }
     if (order === 0 && wasLive && this.#holds(chunk, index, path, record, at)) return 'repeated';
     if (order !== 0) this.#setPosition(chunk, index, at.epoch);
-    this.#setContent(chunk, index, path, record, at);
+    const wasPlain = chunk.atomicDepth[index] === 0;
+    const isSameValue = this.#setContent(chunk, index, path, record, at);
     if (!wasLive) this.#revive(of, path);
-    return 'stored';
+    return wasLive && isSameValue && wasPlain && chunk.atomicDepth[index] === 0 ? 'refreshed' : 'stored';
   }
 
   #addDevice(slot: Slot, device: string): DeviceRows {
@@ -169,7 +170,7 @@ export class LeafStore implements StoreView {
     this.#epochs.release(held);
   }
 
-  #setContent(chunk: LeafChunk, index: number, path: PathId, record: LeafRecord, at: RecordPosition): void {
+  #setContent(chunk: LeafChunk, index: number, path: PathId, record: LeafRecord, at: RecordPosition): boolean {
     const { timestampNs, value } = record;
     chunk.timestampNs[index] = timestampNs === 0n ? at.receivedAtNs : timestampNs;
     const flags = (record.sampled ? sampledFlag : 0) | (timestampNs === 0n ? receiptFlag : 0);
@@ -177,18 +178,22 @@ export class LeafStore implements StoreView {
     chunk.atomicDepth[index] = this.#atomicDepth(path, record.atomicRoot);
     const kind = this.#inline.read(value);
     if (kind !== inlineKinds.none) {
+      const { low, high } = this.#inline;
+      if (chunk.kind[index] === kind && chunk.value[index * 2] === low && chunk.value[index * 2 + 1] === high)
+        return true;
       this.#dropPooled(chunk, index);
       chunk.kind[index] = kind;
-      chunk.value[index * 2] = this.#inline.low;
-      chunk.value[index * 2 + 1] = this.#inline.high;
-      return;
+      chunk.value[index * 2] = low;
+      chunk.value[index * 2 + 1] = high;
+      return false;
     }
     const bytes = value.toString('latin1'); // L3
-    if (chunk.kind[index] === pooledKind && this.#values.bytes(chunk.value[index * 2] ?? 0) === bytes) return;
+    if (chunk.kind[index] === pooledKind && this.#values.bytes(chunk.value[index * 2] ?? 0) === bytes) return true;
     const id = this.#values.take(bytes);
     this.#dropPooled(chunk, index);
     chunk.kind[index] = pooledKind;
     chunk.value[index * 2] = id;
+    return false;
   }
 
   #dropPooled(chunk: LeafChunk, index: number): void {

@@ -20,6 +20,8 @@ export interface LeafChange {
   readonly pathId: PathId;
   /** What the record said, whatever the store holds later; null: deleted. */
   readonly leaf: LeafView | null;
+  /** Only the time of the leaf is new (`refreshed` in store.ts). Of a replayed change it is not known: false. */
+  readonly isSameValue: boolean;
   /** The device's time of the value; of a delete, our time of receipt. */
   readonly timestampNs: bigint;
   readonly epoch: bigint;

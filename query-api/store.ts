@@ -82,5 +82,6 @@ export interface RecordPosition {
  *
  * `repeated`: nothing changed for readers, because the position and all of its content is here already, or because a leaf
  * is deleted that is not here. The position of such a delete is kept all the same (L2).
+ * `refreshed`: the value was here already, outside of any atomic group; its time is new.
  */
-export type Applied = 'stored' | 'deleted' | 'superseded' | 'repeated';
+export type Applied = 'stored' | 'refreshed' | 'deleted' | 'superseded' | 'repeated';

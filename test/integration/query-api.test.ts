@@ -33,6 +33,7 @@ async function start(kafka: TestKafka, instanceId: string): Promise<Service> {
     replicationFactor: 1,
     instanceId,
     httpListen: '127.0.0.1:0',
+    gnmiListen: '127.0.0.1:0',
   };
   const { values } = loadSettings(queryApiSettings, { flags, env: {}, knownElsewhere: new Set() });
   const onFatal = (error: Error): never => {

@@ -5,7 +5,7 @@
 import { type Clock } from '../../core/clock.ts';
 import { type Logger, silentLogger } from '../../core/logger.ts';
 import { createMetrics } from '../../core/metrics.ts';
-import { createGnmiEndpoint } from '../../query-api/gnmi-endpoint.ts';
+import { createGnmiContext, createGnmiEndpoint } from '../../query-api/gnmi-endpoint.ts';
 import { createGnmiMetrics } from '../../query-api/gnmi-metrics.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { queryApiSettings, type QueryApiSettings } from '../../query-api/config.ts';
@@ -76,7 +76,7 @@ export async function startGnmi({ settings = {}, env = {}, ...options }: GnmiFix
     deletedDevices,
     sightings: new Sightings(clock),
   };
-  const server = createGnmiEndpoint({
+  const parts = {
     settings: { ...defaults, slots, gnmiListen: '127.0.0.1:0', advertisedHost: '127.0.0.1', ...settings },
     env,
     instanceId: 'query-1',
@@ -86,7 +86,9 @@ export async function startGnmi({ settings = {}, env = {}, ...options }: GnmiFix
     metrics: gnmiMetrics,
     clock,
     logger: options.logger ?? silentLogger,
-  });
+  };
+  const context = createGnmiContext(parts);
+  const server = createGnmiEndpoint(parts, context);
   await server.start();
   const clients: GnmiClient[] = [];
   /** One connection of its own. */
@@ -126,6 +128,7 @@ export async function startGnmi({ settings = {}, env = {}, ...options }: GnmiFix
   };
   return {
     server,
+    context,
     state,
     tables,
     clock,

@@ -3,10 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { status } from '@grpc/grpc-js';
 import { type SubscribeRequest } from '../../schemas/gnmi.ts';
 import { type Init } from '../../schemas/message-codec.ts';
-import { formatPath } from '../../schemas/path.ts';
-import { encodeTypedValue } from '../../schemas/value.ts';
-import { path, streamOf, type Subscriber } from '../simulator/subscriber.ts';
+import { streamOf, type Subscriber } from '../simulator/subscriber.ts';
 import { type GnmiFixture, type GnmiFixtureOptions, startGnmi, string, uint } from './gnmi-fixture.ts';
+import { told } from './gnmi-told.ts';
 
 type List = NonNullable<Init<SubscribeRequest>['subscribe']>;
 
@@ -26,22 +25,6 @@ const dut = (list: List = {}): List => ({ prefix: { target: 'dut', origin: '', e
 const start = (paths: readonly string[], list: List = {}, more: object = {}): Subscriber =>
   fixture.connect().subscribe(streamOf(paths, dut(list), more));
 const ms = (count: number): bigint => BigInt(count) * 1_000_000n;
-/** `path=value` and `-path`, in the order of arrival, without health leaves. */
-const told = (subscriber: Subscriber): string[] =>
-  subscriber.responses.flatMap(({ update: notification, syncResponse }) => {
-    if (syncResponse === true) return ['sync'];
-    const prefix = notification?.prefix?.elems ?? [];
-    const text = (one: { elems: (typeof prefix)[number][] | readonly (typeof prefix)[number][] } | undefined): string =>
-      formatPath({ origin: '', target: '', elems: [...prefix, ...(one?.elems ?? [])] });
-    const deletes = (notification?.delete ?? []).map((one) => `-${text(one)}`);
-    const updates = (notification?.update ?? []).map(({ path: at, val }) => `${text(at)}=${short(val)}`);
-    return [...deletes, ...updates].filter((line) => !line.includes('/meta/'));
-  });
-const short = (val: Buffer | undefined): string => {
-  const bytes = val ?? Buffer.alloc(0);
-  return bytes[0] === 0x18 ? String(bytes[1]) : bytes.subarray(2).toString();
-};
-
 describe('modes', () => {
   beforeEach(() => {
     fixture.addDevice('dut', [
@@ -75,6 +58,20 @@ describe('modes', () => {
     fixture.say('dut', { gone: [up] });
     await subscriber.until('both changes', () => told(subscriber).length === 5);
     expect(told(subscriber).slice(2)).toEqual(['sync', `${octets}=2`, `-${up}`]);
+  });
+
+  test('a value that stays the same with a newer time is not sent on change, but its age moves on (section 13)', async () => {
+    const subscriber = start([octets]);
+    await subscriber.synced();
+    fixture.say('dut', { set: [{ path: octets, value: uint(1), timestampNs: 100n }] });
+    fixture.say('dut', { set: [{ path: octets, value: uint(2), timestampNs: 101n }] });
+    fixture.say('dut', { set: [{ path: octets, value: uint(2), timestampNs: 102n }] });
+    await subscriber.until('the change', () => told(subscriber).length === 3);
+    const once = start([octets], { mode: 'ONCE' });
+    await once.ended();
+    expect(once.leaves.get(`openconfig:${octets}`)?.timestampNs).toBe(102n);
+    expect(told(subscriber)).toEqual([`${octets}=1`, 'sync', `${octets}=2`]);
+    expect((await fixture.metrics.suppressed.get()).values[0]?.value).toBe(2);
   });
 
   test.each(['ONCE', 'POLL', 'STREAM'] as const)('%s with updates_only sends the sync alone (M11)', async (mode) => {
@@ -281,107 +278,5 @@ describe('targets and origins', () => {
     await subscriber.synced();
     for (let slot = 0; slot < 4; slot += 1) fixture.state.reset(slot);
     expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
-  });
-});
-
-describe('values', () => {
-  const values = [
-    ['PROTO', uint(18_446_744_073_709_551_615n), encodeTypedValue(uint(18_446_744_073_709_551_615n))],
-    [
-      'JSON',
-      uint(18_446_744_073_709_551_615n),
-      encodeTypedValue({ kind: 'json', value: Buffer.from('18446744073709551615') }),
-    ],
-    [
-      'JSON_IETF',
-      uint(18_446_744_073_709_551_615n),
-      encodeTypedValue({ kind: 'json_ietf', value: Buffer.from('"18446744073709551615"') }),
-    ],
-    [
-      'JSON',
-      { kind: 'json_ietf', value: Buffer.from('{"a":9007199254740993}') } as const,
-      encodeTypedValue({ kind: 'json', value: Buffer.from('{"a":9007199254740993}') }),
-    ],
-  ] as const;
-  test.each(values)(
-    '%s gives a value in its own form, to the last digit (E7, E8, V2, V3)',
-    async (encoding, value, val) => {
-      fixture.addDevice('dut', [{ path: '/a', value }]);
-      const subscriber = start(['/a'], { mode: 'ONCE', encoding });
-      await subscriber.ended();
-      expect(subscriber.responses[0]?.update?.update[0]?.val).toEqual(val);
-    },
-  );
-
-  test('JSON and JSON_IETF of devices are not in one message (E8)', async () => {
-    fixture.addDevice('dut', [
-      { path: '/a', value: { kind: 'json', value: Buffer.from('1') }, timestampNs: 1n },
-      { path: '/b', value: { kind: 'json_ietf', value: Buffer.from('1') }, timestampNs: 1n },
-      { path: '/c', value: { kind: 'json_ietf', value: Buffer.from('2') }, timestampNs: 1n },
-    ]);
-    const subscriber = start(['/'], { mode: 'ONCE', encoding: 'PROTO' });
-    await subscriber.ended();
-    const sizes = subscriber.responses.map(
-      ({ update }) => update?.update.filter((one) => one.path?.elems[0]?.name !== 'meta').length,
-    );
-    expect(sizes.filter((size) => size !== undefined && size > 0)).toEqual([1, 2]);
-  });
-});
-
-describe('atomic groups (A10)', () => {
-  const root = '/acl/set[name=x]';
-  const entry = (name: string, value: number, timestampNs = 3n) => ({
-    path: `${root}/${name}`,
-    value: uint(value),
-    timestampNs,
-    atomicRoot: root,
-  });
-  const atomics = (subscriber: Subscriber) =>
-    subscriber.responses.flatMap(({ update }) =>
-      update?.atomic === true
-        ? [
-            {
-              prefix: formatPath({ ...update.prefix!, origin: '', target: '' }),
-              leaves: update.update.length,
-              deletes: update.delete.length,
-              timestamp: update.timestamp,
-            },
-          ]
-        : [],
-    );
-
-  test('a walk and a change send the group whole, under its prefix, with one time', async () => {
-    fixture.addDevice('dut', [entry('a', 1), { path: `${root}/plain`, value: uint(9) }, entry('b', 2)]);
-    const subscriber = start(['/acl']);
-    await subscriber.synced();
-    expect(atomics(subscriber)).toEqual([{ prefix: root, leaves: 2, deletes: 0, timestamp: 3n }]);
-    fixture.say('dut', { set: [entry('a', 3, 4n), entry('c', 4, 4n)], gone: [`${root}/b`] });
-    await subscriber.until('the change', () => atomics(subscriber).length === 2);
-    expect(atomics(subscriber)[1]).toEqual({ prefix: root, leaves: 2, deletes: 1, timestamp: 4n });
-    expect(told(subscriber).filter((line) => line.startsWith(`${root}/a`))).toEqual([`${root}/a=1`, `${root}/a=3`]);
-  });
-
-  test('a subscription narrower than the group gets the covered leaves, still atomic (A9)', async () => {
-    fixture.addDevice('dut', [entry('a', 1), entry('b', 2)]);
-    const subscriber = start([`${root}/a`]);
-    await subscriber.synced();
-    fixture.say('dut', { set: [entry('b', 5, 4n), entry('a', 5, 4n)] });
-    await subscriber.until('the change', () => atomics(subscriber).length === 2);
-    expect(atomics(subscriber)).toMatchObject([{ leaves: 1 }, { leaves: 1 }]);
-  });
-
-  test('two paths of one list into one group: it comes whole, with the leaves of both (A9)', async () => {
-    fixture.addDevice('dut', [entry('a', 1), entry('b', 2), entry('c', 3)]);
-    const list = dut({
-      subscription: [
-        { path: path(`${root}/a`), mode: 'ON_CHANGE' },
-        { path: path(`${root}/c`), mode: 'SAMPLE', sampleInterval: ms(3_600_000) },
-      ],
-    });
-    const subscriber = fixture.connect().subscribe(streamOf([], list));
-    await subscriber.synced();
-    fixture.say('dut', { set: [entry('a', 7, 4n), entry('b', 7, 4n), entry('c', 7, 4n)] });
-    await subscriber.until('the change', () => atomics(subscriber).length === 2);
-    expect(atomics(subscriber)).toMatchObject([{ leaves: 2 }, { leaves: 2 }]);
   });
 });

@@ -38,8 +38,8 @@ test('a repeat of the same position replaces, unless it says what is here alread
   expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 1))).toBe('stored');
   expect(found(store, 'd', '/a')).toEqual(['openconfig:/a=2']);
   expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 1))).toBe('repeated');
-  expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 2))).toBe('stored');
-  expect(store.apply(0, 'd', 'openconfig:/a', { ...leaf('2'), sampled: true }, at(1, 2))).toBe('stored');
+  expect(store.apply(0, 'd', 'openconfig:/a', leaf('2'), at(1, 2))).toBe('refreshed');
+  expect(store.apply(0, 'd', 'openconfig:/a', { ...leaf('2'), sampled: true }, at(1, 2))).toBe('refreshed');
   expect(store.apply(0, 'd', 'openconfig:/a', null, at(1, 2))).toBe('deleted');
   expect(store.apply(0, 'd', 'openconfig:/a', null, at(1, 2))).toBe('repeated');
 });

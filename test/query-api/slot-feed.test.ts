@@ -4,7 +4,15 @@ import { type LeafChange, type StateListener } from '../../query-api/state-feed.
 
 const at = (seq: number) => ({ slot: 3, epoch: 1n, seq: BigInt(seq) });
 const change = (seq: number) =>
-  ({ ...at(seq), device: 'd', key: 'o:/a', pathId: 0, leaf: null, timestampNs: 0n }) satisfies LeafChange;
+  ({
+    ...at(seq),
+    device: 'd',
+    key: 'o:/a',
+    pathId: 0,
+    leaf: null,
+    isSameValue: false,
+    timestampNs: 0n,
+  }) satisfies LeafChange;
 
 function listening(feed: SlotFeed, onChanges: () => void = () => undefined) {
   const heard: string[] = [];

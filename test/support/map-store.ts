@@ -71,7 +71,8 @@ export class MapStore {
     const isKnown = isSame && stored !== undefined && JSON.stringify(stored, big) === JSON.stringify(leaf, big);
     of.leaves.set(key, leaf);
     of.tombstones.delete(key);
-    return isKnown ? 'repeated' : 'stored';
+    const isSameValue = stored?.value === leaf.value && stored.atomicRoot === '' && leaf.atomicRoot === '';
+    return isKnown ? 'repeated' : isSameValue ? 'refreshed' : 'stored';
   }
 
   clearSlot(slot: Slot): void {
