@@ -9,6 +9,8 @@ import { type LeafView } from './store.ts';
 
 /** What the store's columns hold of a leaf. */
 export interface LeafParts {
+  /** A tombstone: only its position counts. */
+  readonly isDeleted: boolean;
   readonly epoch: bigint;
   readonly seqLow: number;
   readonly seqHigh: number;

@@ -20,7 +20,7 @@ import { RowIndex } from '../core/row-index.ts';
 import { ValuePool } from '../core/value-pool.ts';
 import { type PathPattern } from '../schemas/path-pattern.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { LeafCopy } from './leaf-copy.ts';
+import { LeafCopy, type LeafParts } from './leaf-copy.ts';
 import { SelectionCache } from './selection-cache.ts';
 import {
   type Applied,
@@ -111,7 +111,7 @@ export class LeafStore implements StoreView {
     const of = this.#devices.get(device) ?? this.#addDevice(slot, device);
     const found = of.index.find(path);
     const isNew = found < 0;
-    const row = isNew ? this.#addRow(of, path, at) : found;
+    const row = isNew ? this.#addRow(of, path, at.epoch) : found;
     const chunk = this.#columns.chunk(row);
     const index = row & chunkMask;
     this.#seq64[0] = at.seq;
@@ -140,7 +140,7 @@ export class LeafStore implements StoreView {
   }
 
   /** A tombstone that nobody has written yet. */
-  #addRow(of: DeviceRows, path: PathId, at: RecordPosition): Row {
+  #addRow(of: DeviceRows, path: PathId, epoch: bigint): Row {
     const row = this.#columns.take();
     const chunk = this.#columns.chunk(row);
     const index = row & chunkMask;
@@ -148,7 +148,7 @@ export class LeafStore implements StoreView {
     chunk.kind[index] = tombstoneKind;
     chunk.flags[index] = 0;
     chunk.atomicDepth[index] = 0;
-    chunk.epoch[index] = this.#epochs.take(at.epoch);
+    chunk.epoch[index] = this.#epochs.take(epoch);
     of.index.add(path, row);
     this.paths.retain(path);
     return row;
@@ -319,13 +319,18 @@ export class LeafStore implements StoreView {
   }
 
   copy(of: DeviceRows, row: Row): LeafView {
+    return new LeafCopy(of.name, this.paths, this.#columns.path(row), this.#parts(row));
+  }
+
+  #parts(row: Row): LeafParts {
     const chunk = this.#columns.chunk(row);
     const index = row & chunkMask;
     const kind = chunk.kind[index] ?? 0;
     const valueLow = chunk.value[index * 2] ?? 0;
     const flags = chunk.flags[index] ?? 0;
-    const isPooled = kind === pooledKind;
-    return new LeafCopy(of.name, this.paths, chunk.path[index] ?? 0, {
+    const isInline = kind < pooledKind;
+    return {
+      isDeleted: kind === tombstoneKind,
       epoch: this.#epochs.epoch(chunk.epoch[index] ?? 0),
       // Signed halves are small integers to the engine; unsigned ones would be objects of their own.
       seqLow: (chunk.seqHalves[index * 2 + lowHalf] ?? 0) | 0,
@@ -335,10 +340,51 @@ export class LeafStore implements StoreView {
       isTimeOfReceipt: (flags & receiptFlag) !== 0,
       sampled: (flags & sampledFlag) !== 0,
       atomicDepth: chunk.atomicDepth[index] ?? 0,
-      kind: isPooled ? inlineKinds.none : (kind as InlineKind),
+      kind: isInline ? (kind as InlineKind) : inlineKinds.none,
       valueLow: valueLow | 0,
       valueHigh: (chunk.value[index * 2 + 1] ?? 0) | 0,
-      pooled: isPooled ? this.#values.bytes(valueLow) : '',
-    });
+      pooled: kind === pooledKind ? this.#values.bytes(valueLow) : '',
+    };
+  }
+
+  /** Devices of a slot, with those of which only tombstones are left: for a snapshot, as the next three are. */
+  devicesOf(slot: Slot): string[] {
+    return [...this.#devices.values()].filter((of) => of.slot === slot).map(({ name }) => name);
+  }
+
+  pathsOf(device: string): PathId[] {
+    const paths: PathId[] = [];
+    this.#devices.get(device)?.index.forEach((row) => paths.push(this.#columns.path(row)));
+    return paths;
+  }
+
+  partsOf(device: string, path: PathId): LeafParts | null {
+    const row = this.#devices.get(device)?.index.find(path) ?? -1;
+    return row < 0 ? null : this.#parts(row);
+  }
+
+  /** Puts back what `partsOf` told; false: the leaf is here already. */
+  restore(slot: Slot, device: string, path: PathId, parts: LeafParts): boolean {
+    const of = this.#devices.get(device) ?? this.#addDevice(slot, device);
+    if (of.index.find(path) >= 0) return false;
+    const row = this.#addRow(of, path, parts.epoch);
+    const chunk = this.#columns.chunk(row);
+    const index = row & chunkMask;
+    chunk.seqHalves[index * 2 + lowHalf] = parts.seqLow;
+    chunk.seqHalves[index * 2 + highHalf] = parts.seqHigh;
+    if (parts.isDeleted) {
+      this.#listTombstone(of, path, chunk, index);
+      return true;
+    }
+    chunk.timestampHalves[index * 2 + lowHalf] = parts.timeLow;
+    chunk.timestampHalves[index * 2 + highHalf] = parts.timeHigh;
+    chunk.flags[index] = (parts.sampled ? sampledFlag : 0) | (parts.isTimeOfReceipt ? receiptFlag : 0);
+    chunk.atomicDepth[index] = parts.atomicDepth;
+    const isPooled = parts.kind === inlineKinds.none;
+    chunk.kind[index] = isPooled ? pooledKind : parts.kind;
+    chunk.value[index * 2] = isPooled ? this.#values.take(parts.pooled) : parts.valueLow;
+    chunk.value[index * 2 + 1] = parts.valueHigh;
+    this.#revive(of, path);
+    return true;
   }
 }
