@@ -74,6 +74,7 @@ export class LeafStore implements StoreView {
   #size = 0;
   #deviceCount = 0;
   #sweep = 0;
+  readonly #clears = new Map<Slot, number>();
   /** Tombstones of this sweep and of the one before, each row at most once per list: device and path. */
   #young: [DeviceRows[], PathId[]] = [[], []];
   #old: [DeviceRows[], PathId[]] = [[], []];
@@ -259,8 +260,14 @@ export class LeafStore implements StoreView {
     this.#columns.free(row); // LS2
   }
 
+  /** How often the slot was cleared: who looks at it in several turns sees whether it is still the same. */
+  clearsOf(slot: Slot): number {
+    return this.#clears.get(slot) ?? 0;
+  }
+
   /** Forgets a slot, to be read anew. */
   clearSlot(slot: Slot): void {
+    this.#clears.set(slot, this.clearsOf(slot) + 1);
     for (const of of this.#devices.values()) {
       if (of.slot !== slot) continue;
       of.index.forEach((row) => this.#removeRow(of, row));

@@ -9,6 +9,7 @@
  *
  * SN1. What is written between two changes of the store may be older or newer than the place in the head, but nothing is
  *      older than that place: reading the log on from there makes it whole (L1 of store.ts).
+ *      A slot that is cleared meanwhile has no snapshot: asking for the next block throws.
  * SN2. Nothing of a file is believed before all of it was checked: each block, the order, and that the end is there.
  */
 import { crc32c } from '../core/kafka/crc32c.ts';
@@ -28,8 +29,22 @@ const blockBytes = 262_144;
 
 const entryKinds = { device: 1, path: 2, epoch: 3, inline: 4, pooled: 5, tombstone: 6, end: 7 } as const;
 
-/** Blocks of the slot as it is when each is asked for (SN1). */
-export function* encodeSlot(store: LeafStore, head: SlotHead): Generator<Buffer> {
+export class SlotCleared extends Error {
+  constructor() {
+    super('the slot was cleared while its snapshot was written');
+    this.name = 'SlotCleared';
+  }
+}
+
+/** Blocks of the slot as it is when each is asked for (SN1). To be called when the place of the head is noted. */
+export function encodeSlot(store: LeafStore, head: SlotHead): Generator<Buffer> {
+  const clears = store.clearsOf(head.slot);
+  return blocksOf(store, head, () => {
+    if (store.clearsOf(head.slot) !== clears) throw new SlotCleared();
+  });
+}
+
+function* blocksOf(store: LeafStore, head: SlotHead, requireSame: () => void): Generator<Buffer> {
   yield magic;
   yield block(encodeHead(head));
   const writer = new ByteWriter(blockBytes + 4_096);
@@ -37,6 +52,7 @@ export function* encodeSlot(store: LeafStore, head: SlotHead): Generator<Buffer>
   const epochs = new Map<bigint, number>();
   let pathCount = 0;
   let rows = 0;
+  requireSame(); // SN1
   for (const device of store.devicesOf(head.slot)) {
     writer.u8(entryKinds.device);
     writer.text(device);
@@ -63,6 +79,7 @@ export function* encodeSlot(store: LeafStore, head: SlotHead): Generator<Buffer>
       rows += 1;
       if (writer.length < blockBytes) continue;
       yield block(writer.take());
+      requireSame();
     }
   }
   writer.u8(entryKinds.end);

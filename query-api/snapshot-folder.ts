@@ -64,7 +64,7 @@ export class SnapshotFolder {
 }
 
 function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
+  return typeof thrown === 'object' && thrown !== null && 'code' in thrown && thrown.code === 'ENOENT';
 }
 
 /** One folder's name for each instance id, and never one of another meaning, as `..` has. */

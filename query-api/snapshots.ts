@@ -14,7 +14,7 @@ import { type Logger, RateLimited } from '../core/logger.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type LeafStore } from './leaf-store.ts';
 import { type LogIdentity, type SlotHead, type SlotPlaceSaved } from './slot-head.ts';
-import { checkSnapshot, encodeSlot, restoreSlot } from './slot-snapshot.ts';
+import { checkSnapshot, encodeSlot, restoreSlot, SlotCleared } from './slot-snapshot.ts';
 import { type SnapshotFolder } from './snapshot-folder.ts';
 
 export interface SnapshotsOptions {
@@ -41,8 +41,8 @@ const stopMs = 5_000;
 
 export class Snapshots {
   readonly #options: SnapshotsOptions;
-  /** Next offset of what is on the disk, by slot. */
-  readonly #written = new Map<Slot, bigint>();
+  /** What is on the disk, by slot. */
+  readonly #written = new Map<Slot, { readonly nextOffset: bigint; readonly clears: number }>();
   readonly #refused = new Map<string, Slot[]>();
   readonly #failures = new RateLimited();
   readonly #stopping = new AbortController();
@@ -53,7 +53,7 @@ export class Snapshots {
     this.#options = options;
   }
 
-  /** Before the first `load`. */
+  /** Before the first `load`, and whenever it is another log. */
   open(log: SnapshotLog): void {
     this.#log = log;
   }
@@ -73,7 +73,7 @@ export class Snapshots {
         await clock.sleep(0);
         sinceMonotonicMs = clock.monotonicMs();
       }
-      this.#written.set(slot, snapshot.head.place.nextOffset);
+      this.#noteWritten(slot, snapshot.head.place);
       return snapshot.head.place;
     } catch (thrown) {
       store.clearSlot(slot);
@@ -146,16 +146,22 @@ export class Snapshots {
   async #write(slot: Slot, log: LogIdentity, signal: AbortSignal): Promise<boolean> {
     const { folder, store, clock, place: placeOf } = this.#options;
     const place = placeOf(slot);
-    if (place === null || this.#written.get(slot) === place.nextOffset) return false;
+    const before = this.#written.get(slot);
+    const isOnDisk = before?.clears === store.clearsOf(slot) && before.nextOffset === place?.nextOffset;
+    if (place === null || isOnDisk) return false;
     const head = { log, slot, writtenAtMs: clock.nowMs(), place };
-    await folder.write(slot, encodeSlot(store, head), signal); // SS2
-    this.#written.set(slot, place.nextOffset);
+    try {
+      await folder.write(slot, encodeSlot(store, head), signal); // SS2
+    } catch (thrown) {
+      if (thrown instanceof SlotCleared) return false;
+      throw thrown;
+    }
+    this.#noteWritten(slot, place);
     return true;
   }
 
-  /** The slot is read anew: what is on the disk is of the log before. */
-  forget(slot: Slot): void {
-    this.#written.delete(slot);
+  #noteWritten(slot: Slot, { nextOffset }: SlotPlaceSaved): void {
+    this.#written.set(slot, { nextOffset, clears: this.#options.store.clearsOf(slot) });
   }
 
   /** Writes once more what changed, as far as there is time. */

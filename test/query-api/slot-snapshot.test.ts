@@ -108,6 +108,7 @@ test('a snapshot that was written while the store went on is made whole by the l
         let next = before.length;
         const going = Object.assign(Object.create(store) as LeafStore, {
           paths: store.paths,
+          clearsOf: () => 0,
           devicesOf: () => devices,
           pathsOf: paths,
           partsOf: (device: string, path: number) => {
