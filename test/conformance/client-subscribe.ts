@@ -87,7 +87,10 @@ export const clientSubscribe: readonly Scenario[] = [
       const device = await stage.synced({ encoding: 'proto' });
       device.send({ t: 1, set: { '/a': json('{"x":1}'), '/b': { kind: 'ascii', value: 'text' } } });
       const leaves = await device.leaves();
-      expect(leaves.map(({ type, value }) => [type, value])).toEqual([['json', { x: 1 }], ['ascii', 'text']]); // prettier-ignore
+      expect(leaves.map(({ type, value }) => [type, value])).toEqual([
+        ['json', { x: 1 }],
+        ['ascii', 'text'],
+      ]);
     },
   },
   {

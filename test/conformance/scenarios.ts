@@ -7,6 +7,9 @@ import { clientSecurity } from './client-security.ts';
 import { clientSession } from './client-session.ts';
 import { clientSubscribe } from './client-subscribe.ts';
 import { type Scenario } from './scenario.ts';
+import { serverGet } from './server-get.ts';
+import { serverRpc } from './server-rpc.ts';
+import { serverSubscribe } from './server-subscribe.ts';
 
 export const scenarios: readonly Scenario[] = [
   ...clientSession,
@@ -17,4 +20,7 @@ export const scenarios: readonly Scenario[] = [
   ...cacheOrder,
   ...cacheDeletes,
   ...cacheAtomic,
+  ...serverGet,
+  ...serverSubscribe,
+  ...serverRpc,
 ];

@@ -9,13 +9,16 @@ import { decodeFrame } from '../../schemas/frame.ts';
 import { type Marker, markerCodec } from '../../schemas/marker.ts';
 import { decodeHeader, type RecordHeader } from '../../schemas/position.ts';
 import { createFleetCertificates, type FleetCertificates } from '../../simulator/certificates.ts';
+import { GnmiClient } from '../simulator/subscriber.ts';
+import { eventually } from '../support/eventually.ts';
 import { type TestKafka } from '../support/kafka.ts';
 import { ScriptedDevice, type ScriptedDeviceOptions } from '../support/scripted-device.ts';
 import { Stack } from '../support/stack.ts';
 import { TelemetryFollower } from '../support/telemetry-follower.ts';
-import { StagedDevice } from './staged-device.ts';
+import { StagedDevice, withinMs } from './staged-device.ts';
 
 const slots = 4;
+export const secureInstance = 'query-api-tls';
 
 /** Short, so that a scenario can wait for what they bound; the sync’s is what a slow machine may take from one step to the next. */
 export const timers = {
@@ -26,6 +29,8 @@ export const timers = {
   syncTimeoutMs: 10_000,
   futureLimitMs: 3_600_000,
 } as const;
+/** So that an answer beyond it need not be large. */
+const gnmiMaxGetBytes = 500_000;
 
 export interface SeenRecord {
   readonly header: RecordHeader;
@@ -59,9 +64,9 @@ export class ConformanceStage {
 
   constructor(kafka: TestKafka) {
     const env = Object.fromEntries(
-      Object.entries(timers).map(([name, ms]) => [
+      Object.entries({ ...timers, gnmiMaxGetBytes }).map(([name, value]) => [
         `HOLDFAST_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
-        String(ms),
+        String(value),
       ]),
     );
     this.stack = new Stack({ kafka, devices: 0, rate: 1, updates: 1, ingest: 1, slots, env });
@@ -71,6 +76,28 @@ export class ConformanceStage {
   async start(): Promise<void> {
     await this.stack.start();
     await this.#log.start();
+    await this.#startSecureInstance();
+  }
+
+  /** A second query-api whose gNMI server has TLS and wants certificates of its clients. */
+  async #startSecureInstance(): Promise<void> {
+    const { authority, server } = await this.certificates();
+    const instance = await this.stack.startPart('query-api', secureInstance, {
+      gnmiTlsCert: await this.secret('gnmi-cert.pem', server.cert),
+      gnmiTlsKey: await this.secret('gnmi-key.pem', server.key),
+      gnmiTlsClientCa: await this.secret('gnmi-client-ca.pem', authority.cert),
+    });
+    await eventually(`${secureInstance} ready`, 40_000, async () => {
+      if (/"level":"(fatal|error)"/.test(instance.output)) throw new Error(instance.output);
+      return (await fetch(`${this.stack.http(secureInstance)}/readyz`)).ok;
+    });
+  }
+
+  /** A gNMI client with a connection of its own, plaintext if not said otherwise. */
+  reader(options: ConstructorParameters<typeof GnmiClient>[1] = {}, instanceId?: string): GnmiClient {
+    const client = new GnmiClient(this.stack.gnmi(instanceId), { withinMs, ...options });
+    this.onStop(() => client.close());
+    return client;
   }
 
   async stop(): Promise<void> {
@@ -131,7 +158,7 @@ export class ConformanceStage {
   }
 
   /** A counter of a part; 0 if it has none under these labels. */
-  async counter(part: 'ingest-1' | 'replicator-1', name: string, labels = ''): Promise<number> {
+  async counter(part: string, name: string, labels = ''): Promise<number> {
     const text = await (await fetch(`${this.stack.http(part)}/metrics`)).text();
     const line = text.split('\n').find((one) => one.startsWith(`${name}${labels === '' ? ' ' : `{${labels}}`}`));
     return Number(line?.split(' ').at(-1) ?? 0);

@@ -20,7 +20,7 @@ export interface AnsweredLeaf {
 
 const fencePath = '/fence';
 /** Of a machine that does other things as well. */
-const withinMs = 40_000;
+export const withinMs = 40_000;
 
 /** A scripted device and everything that can be asked about it. */
 export class StagedDevice {

@@ -18,6 +18,8 @@ import { decodeTypedValue, type TypedValue } from '../../schemas/value.ts';
  * nothing in it knows the simulator.
  */
 const identity = (bytes: Buffer): Buffer => bytes;
+/** Of one wait. */
+const defaultWithinMs = 5_000;
 
 export interface SeenLeaf {
   readonly value: TypedValue | null;
@@ -27,15 +29,23 @@ export interface SeenLeaf {
 export class GnmiClient {
   readonly #client: Client;
   readonly #metadata: Metadata;
+  readonly #withinMs: number;
 
   constructor(
     address: string,
-    options: { channel?: ChannelCredentials; username?: string; password?: string; maxBytes?: number } = {},
+    options: {
+      channel?: ChannelCredentials;
+      username?: string;
+      password?: string;
+      maxBytes?: number;
+      withinMs?: number;
+    } = {},
   ) {
     this.#client = new Client(address, options.channel ?? credentials.createInsecure(), {
       'grpc.max_receive_message_length': options.maxBytes ?? 64 * 1024 * 1024,
       'grpc.use_local_subchannel_pool': 1,
     });
+    this.#withinMs = options.withinMs ?? defaultWithinMs;
     this.#metadata = new GrpcMetadata();
     if (options.username !== undefined) this.#metadata.set('username', options.username);
     if (options.password !== undefined) this.#metadata.set('password', options.password);
@@ -53,7 +63,7 @@ export class GnmiClient {
         identity,
         request,
         this.#metadata,
-        { deadline: new Date(Date.now() + 5000) },
+        { deadline: new Date(Date.now() + this.#withinMs) },
         (error, response) => (error !== null ? reject(error) : resolve(response ?? Buffer.alloc(0))),
       );
     });
@@ -61,7 +71,7 @@ export class GnmiClient {
 
   subscribe(request?: Init<SubscribeRequest>): Subscriber {
     const call = this.#client.makeBidiStreamRequest('/gnmi.gNMI/Subscribe', identity, identity, this.#metadata);
-    const subscriber = new Subscriber(call);
+    const subscriber = new Subscriber(call, this.#withinMs);
     if (request !== undefined) subscriber.send(request);
     return subscriber;
   }
@@ -76,10 +86,12 @@ export class Subscriber {
   end: { code: number; details: string } | null = null;
   /** What a simple collector would hold: updates and deletes applied in order, atomic containers replaced. */
   readonly leaves = new Map<string, SeenLeaf>();
+  readonly #withinMs: number;
   #waiters: (() => void)[] = [];
 
-  constructor(call: ClientDuplexStream<Buffer, Buffer>) {
+  constructor(call: ClientDuplexStream<Buffer, Buffer>, withinMs = defaultWithinMs) {
     this.call = call;
+    this.#withinMs = withinMs;
     call.on('data', (bytes: Buffer) => this.#received(bytes));
     call.on('error', (error: ServiceError) => this.#ended({ code: error.code, details: error.details }));
     call.on('status', (status: { code: number; details: string }) => this.#ended(status));
@@ -93,8 +105,8 @@ export class Subscriber {
     this.call.cancel();
   }
 
-  /** Fails after five seconds, naming what it waited for. */
-  async until(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  /** Fails after a while, naming what it waited for. */
+  async until(what: string, condition: () => boolean, timeoutMs = this.#withinMs): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!condition()) {
       const leftMs = deadline - performance.now();

@@ -42,6 +42,7 @@ export class Stack {
   readonly options: StackOptions;
   readonly processes = new Map<string, HoldfastProcess>();
   readonly #http = new Map<string, string>();
+  readonly #gnmi = new Map<string, string>();
   #dir = '';
   simulatorControl = '';
 
@@ -86,6 +87,8 @@ export class Stack {
     const { kafka, slots = 8, settings = {}, env: envOfAll = {} } = this.options;
     const http = this.#http.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
     this.#http.set(instanceId, http);
+    const gnmi = this.#gnmi.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
+    if (part === 'query-api') this.#gnmi.set(instanceId, gnmi);
     const args = [
       part,
       ...flags({
@@ -104,7 +107,7 @@ export class Stack {
         leaseGuardMs: '300',
         rebalanceTimeoutMs: '15000',
         logFormat: 'json',
-        ...(part === 'query-api' ? { gnmiListen: `127.0.0.1:${await freePort()}` } : {}),
+        ...(part === 'query-api' ? { gnmiListen: gnmi } : {}),
         ...settings,
         ...more,
       }),
@@ -170,6 +173,11 @@ export class Stack {
 
   http(instanceId: string): string {
     return `http://${this.#http.get(instanceId) ?? ''}`;
+  }
+
+  /** Address of a query-api's gNMI server. */
+  gnmi(instanceId = 'query-api-1'): string {
+    return this.#gnmi.get(instanceId) ?? '';
   }
 
   process(instanceId: string): HoldfastProcess {
