@@ -77,6 +77,20 @@ export const serverSubscribe: readonly Scenario[] = [
     },
   },
   {
+    id: 'server/on-change-same-value',
+    title: 'a value sent again with a newer time is no change',
+    rules: 'M3 N14',
+    run: async (stage) => {
+      const device = await withLeaves(stage);
+      const changes = stage.reader().subscribe(stream(device.name, ['/a', '/b']));
+      await changes.synced();
+      const from = changes.responses.length;
+      device.send({ t: 2_000, set: { '/a/x': 1 } }, { t: 3_000, set: { '/b': 9 } });
+      await changes.until('the change', () => toldTo(changes, from).includes('/b="9"'));
+      expect(toldTo(changes, from)).toEqual(['/b="9"']);
+    },
+  },
+  {
     id: 'server/on-change-heartbeat',
     title: 'ON_CHANGE with a heartbeat: every leaf again once per heartbeat, changed or not',
     rules: 'M4',
