@@ -36,7 +36,7 @@ export const positionText = z
 
 export const cursorText = z
   .string()
-  .regex(/^1\.[A-Za-z0-9_-]*$/)
+  .regex(/^1\.[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]{6})?$/)
   .describe('Positions of the slots of the request; opaque, to be given back in atLeast or Last-Event-ID');
 
 export const isoTime = z

@@ -34,6 +34,7 @@ export interface StateCopyOptions {
 }
 
 interface CopiedSlot {
+  readonly isHeld: boolean;
   readonly feed: SlotFeed;
   readonly progress: SlotProgress;
   readonly index: PositionIndex;
@@ -55,19 +56,19 @@ export class StateCopy {
 
   constructor(options: StateCopyOptions) {
     this.#options = options;
-    this.#slots = Array.from({ length: options.slots }, (_, slot) => this.#newSlot(slot, new SlotFeed(slot)));
+    this.#slots = Array.from({ length: options.slots }, (_, slot) => this.#newSlot(slot, new SlotFeed(slot), true));
   }
 
-  #newSlot(slot: Slot, feed: SlotFeed): CopiedSlot {
+  #newSlot(slot: Slot, feed: SlotFeed, isHeld: boolean): CopiedSlot {
     const index = new PositionIndex({ entriesMax: indexEntriesMax, windowMs: this.#options.resumeWindowMs });
     const progress = new SlotProgress(slot, (last) => index.ended(last));
-    return { feed, progress, index, nextOffset: null, logTimeMs: 0 };
+    return { isHeld, feed, progress, index, nextOffset: null, logTimeMs: 0 };
   }
 
   /** Applies one fetched batch (R1). */
   apply(batch: SlotBatch): void {
     const copied = this.#slots[batch.partition];
-    if (copied === undefined) return;
+    if (copied?.isHeld !== true) return;
     const { progress, feed } = copied;
     const monotonicMs = this.#options.clock.monotonicMs();
     const atEnd = batch.nextOffset >= batch.highWatermark;
@@ -139,12 +140,21 @@ export class StateCopy {
     return this.#slots[slot]?.progress.isLoaded ?? false;
   }
 
-  /** Forgets a slot: it is read anew. Its listeners are told. */
+  /** Forgets a slot: it is read anew, and held from now on if it was not. Its listeners are told. */
   reset(slot: Slot): void {
+    this.#forget(slot, true);
+  }
+
+  /** Forgets a slot that is not held any more. Its listeners are told. */
+  drop(slot: Slot): void {
+    this.#forget(slot, false);
+  }
+
+  #forget(slot: Slot, isHeld: boolean): void {
     const copied = this.#slots[slot];
     if (copied === undefined) return;
-    this.store.clearSlot(slot);
-    this.#slots[slot] = this.#newSlot(slot, copied.feed);
+    if (copied.nextOffset !== null) this.store.clearSlot(slot);
+    this.#slots[slot] = this.#newSlot(slot, copied.feed, isHeld);
     copied.feed.reset();
   }
 
@@ -168,9 +178,10 @@ export class StateCopy {
 
   freshness(slot: Slot): SlotFreshness {
     const { clock } = this.#options;
-    const progress = this.#slots[slot]?.progress;
-    if (progress === undefined) return { kind: 'incomplete', reason: 'there is no such slot' };
-    return progress.freshness(clock.monotonicMs(), clock.nowMs());
+    const copied = this.#slots[slot];
+    if (copied === undefined) return { kind: 'incomplete', reason: 'there is no such slot' };
+    if (!copied.isHeld) return { kind: 'absent' };
+    return copied.progress.freshness(clock.monotonicMs(), clock.nowMs());
   }
 
   /** Everything up to here has been applied; `null` when the slot has no position yet. */
@@ -182,11 +193,16 @@ export class StateCopy {
   reached(positions: readonly Position[], waitMs: number, signal: AbortSignal): Promise<boolean> {
     const done = (): boolean =>
       positions.every((position) => this.#slots[position.slot]?.progress.reached(position) ?? false);
+    return this.until(done, waitMs, signal);
+  }
+
+  /** Waits until `done`, asked again whenever the copy has changed; false after `waitMs` (null: waits on). */
+  until(done: () => boolean, waitMs: number | null, signal: AbortSignal): Promise<boolean> {
     if (done()) return Promise.resolve(true);
     if (waitMs === 0) return Promise.resolve(false);
     return new Promise((resolve, reject) => {
       const end = (settle: () => void): void => {
-        timer.cancel();
+        timer?.cancel();
         this.#waiting.delete(check);
         signal.removeEventListener('abort', onAbort);
         settle();
@@ -195,7 +211,11 @@ export class StateCopy {
         if (done()) end(() => resolve(true));
       };
       const onAbort = (): void => end(() => reject(signal.reason as Error));
-      const timer = this.#options.clock.after(waitMs, () => end(() => resolve(false)));
+      const timer = waitMs === null ? null : this.#options.clock.after(waitMs, () => end(() => resolve(false)));
+      if (signal.aborted) {
+        onAbort();
+        return;
+      }
       this.#waiting.add(check);
       signal.addEventListener('abort', onAbort, { once: true });
     });

@@ -3,12 +3,22 @@
  *
  * `1.` + base64url of varints, per slot in ascending order:
  *   slot - previous slot (the first: slot), zigzag(epoch - 1700000000000), seq
+ * and, where it is known which log the positions are of, `.` + the tag of that log: base64url of 4 bytes.
  *
- * K1. `decodeCursor` accepts exactly what `encodeCursor` prints: one set of positions has one text.
+ * K1. `decodeCursor` accepts exactly what `encodeCursor` prints: one set of positions has one text, and one more per tag.
  */
+import { createHash } from 'node:crypto';
 import { type Position } from './position.ts';
 
+export interface Cursor {
+  /** Ascending by slot. */
+  readonly positions: readonly Position[];
+  /** Of the log that they are positions of; null: it does not say. */
+  readonly tag: string | null;
+}
+
 const version = '1.';
+const tagBytes = 4;
 /** Epochs are claim times in ms: near this moment (November 2023) the difference takes few bytes. */
 const epochBase = 1_700_000_000_000n;
 const u64Max = 0xffff_ffff_ffff_ffffn;
@@ -21,8 +31,19 @@ export class CursorMalformed extends Error {
   }
 }
 
+/** Tells the logs of two clusters, or of a topic that was made anew, from each other. `topicId` is Kafka's. */
+export function logTag(clusterId: string, topicId: Buffer): string {
+  const hash = createHash('sha256').update(clusterId, 'utf8').update(topicId).digest();
+  return hash.subarray(0, tagBytes).toString('base64url');
+}
+
+/** The cursor names a log, and it is not this one. */
+export function isOfOtherLog(cursor: Cursor, tag: string | null): boolean {
+  return cursor.tag !== null && tag !== null && cursor.tag !== tag;
+}
+
 /** Positions in any order, at most one per slot. */
-export function encodeCursor(positions: readonly Position[]): string {
+export function encodeCursor(positions: readonly Position[], tag: string | null = null): string {
   const bytes: number[] = [];
   let previous = 0;
   const ordered = [...positions].sort((a, b) => a.slot - b.slot);
@@ -34,13 +55,15 @@ export function encodeCursor(positions: readonly Position[]): string {
     pushVarint(bytes, seq);
     previous = slot;
   }
-  return version + Buffer.from(bytes).toString('base64url');
+  return version + Buffer.from(bytes).toString('base64url') + (tag === null ? '' : `.${tag}`);
 }
 
-/** Ascending by slot; throws CursorMalformed. */
-export function decodeCursor(text: string): Position[] {
+/** Throws CursorMalformed. */
+export function decodeCursor(text: string): Cursor {
   if (!text.startsWith(version)) throw new CursorMalformed('it does not start with "1."');
-  const body = text.slice(version.length);
+  const [body = '', tag = null, ...rest] = text.slice(version.length).split('.', 3);
+  if (rest.length > 0) throw new CursorMalformed('it has more than three parts');
+  if (tag !== null && !isTag(tag)) throw new CursorMalformed('its third part is no tag of a log');
   if (body.length > 2_000_000) throw new CursorMalformed('it is longer than any cursor');
   const reader = new VarintReader(Buffer.from(body, 'base64url'));
   const positions: Position[] = [];
@@ -57,8 +80,13 @@ export function decodeCursor(text: string): Position[] {
     positions.push({ slot: Number(slot), epoch, seq });
     previous = slot;
   }
-  if (encodeCursor(positions) !== text) throw new CursorMalformed('it is not in canonical form'); // K1
-  return positions;
+  if (encodeCursor(positions, tag) !== text) throw new CursorMalformed('it is not in canonical form'); // K1
+  return { positions, tag };
+}
+
+function isTag(text: string): boolean {
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.length === tagBytes && bytes.toString('base64url') === text;
 }
 
 function pushVarint(bytes: number[], value: bigint): void {

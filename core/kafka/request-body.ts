@@ -1,4 +1,7 @@
-/** Bytes of a request in Kafka's non-flexible encoding: big-endian integers, length-prefixed strings, bytes and arrays. */
+/**
+ * Bytes of a request in Kafka's encoding: big-endian integers, length-prefixed strings, bytes and arrays. The flexible
+ * versions' forms are those named `compact`.
+ */
 export class RequestBody {
   #bytes: Buffer;
   #length = 0;
@@ -58,6 +61,29 @@ export class RequestBody {
   array<T>(items: readonly T[], write: (body: this, item: T) => unknown): this {
     this.int32(items.length);
     for (const item of items) write(this, item);
+    return this;
+  }
+
+  /** Lengths of the flexible encoding, seven bits a byte. */
+  uvarint(value: number): this {
+    let rest = value;
+    for (; rest > 0x7f; rest >>>= 7) this.#uint8((rest & 0x7f) | 0x80);
+    return this.#uint8(rest);
+  }
+
+  compactString(value: string): this {
+    return this.uvarint(Buffer.byteLength(value) + 1).raw(Buffer.from(value));
+  }
+
+  compactArray<T>(items: readonly T[], write: (body: this, item: T) => unknown): this {
+    this.uvarint(items.length + 1);
+    for (const item of items) write(this, item);
+    return this;
+  }
+
+  #uint8(value: number): this {
+    this.#reserve(1);
+    this.#length = this.#bytes.writeUInt8(value, this.#length);
     return this;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Reads a response in Kafka's non-flexible encoding. `bytes` gives views, not copies. A body that ends early throws a
+ * Reads a response in Kafka's encoding; the flexible versions' forms are those named `compact`. `bytes` gives views, not copies. A body that ends early throws a
  * `RangeError`: the broker is ours to trust, so that is a bug or a version mix-up, not input to handle.
  */
 export class ResponseBody {
@@ -64,6 +64,44 @@ export class ResponseBody {
     const items: T[] = [];
     for (let index = 0; index < count; index += 1) items.push(read(this));
     return items;
+  }
+
+  /** Lengths of the flexible encoding, seven bits a byte. */
+  uvarint(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.int8() & 0xff;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new RangeError('a length of the response has more than five bytes');
+  }
+
+  compactString(): string | null {
+    const length = this.uvarint() - 1;
+    return length < 0 ? null : this.#take(length).toString('utf8');
+  }
+
+  /** An array; a null array reads as empty. */
+  compactArray<T>(read: (body: this) => T): T[] {
+    const count = this.uvarint() - 1;
+    const items: T[] = [];
+    for (let index = 0; index < count; index += 1) items.push(read(this));
+    return items;
+  }
+
+  /** Fields that later versions added; none is of use to us. */
+  tags(): void {
+    const count = this.uvarint();
+    for (let index = 0; index < count; index += 1) {
+      this.uvarint();
+      this.#take(this.uvarint());
+    }
+  }
+
+  /** Bytes without a length before them. */
+  raw(length: number): Buffer {
+    return this.#take(length);
   }
 
   #take(length: number): Buffer {

@@ -1,6 +1,6 @@
 /** `GET /api/v1/state` and `/api/v1/devices/{name}/state`: leaves, with age, position and cursor. */
 import { HoldfastError } from '../../core/errors.ts';
-import { decodeCursor, encodeCursor } from '../../schemas/cursor.ts';
+import { decodeCursor, encodeCursor, isOfOtherLog } from '../../schemas/cursor.ts';
 import { type Position } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { stateHeaders } from '../answer-headers.ts';
@@ -102,7 +102,7 @@ async function answerHere(
   const tables = requireTables(context);
   const { question, devices, slots, stalenessMs } = asked;
   const positions = slots.flatMap((slot) => context.state.complete(slot) ?? []);
-  const cursor = encodeCursor(positions);
+  const cursor = encodeCursor(positions, context.state.logTag);
   const source = { store: context.state.store, slots: context.slots, clock: context.clock };
   const page = await answerQuestion(question, devices, source, signal);
   const unsynced = devices.filter((device) => !isSynced(tables, device));
@@ -118,20 +118,25 @@ export function requirementOf(context: ApiContext, request: ApiRequest, slots: r
   return {
     slots,
     maxStalenessMs: integer(request.parameters, 'maxStalenessMs', stalenessMsRange) ?? null,
-    atLeast: wantedPositions(request.parameters, context.slots, slots),
+    atLeast: wantedPositions(request.parameters, context, slots),
     waitMs: integer(request.parameters, 'maxWaitMs', waitMsRange(context.limits)) ?? waitMsDefault,
     key: request.params['name'] ?? request.parameters.get('path')?.[0] ?? '',
   };
 }
 
 /** Positions of `atLeast` that matter to this request. Throws CursorMalformed, `CURSOR_MALFORMED`. */
-function wantedPositions(parameters: Parameters, slotCount: number, slots: readonly Slot[]): Position[] {
+function wantedPositions(parameters: Parameters, context: ApiContext, slots: readonly Slot[]): Position[] {
   const text = single(parameters, 'atLeast');
   if (text === undefined) return [];
-  const positions = decodeCursor(text);
-  const foreign = positions.find((position) => position.slot >= slotCount);
+  const cursor = decodeCursor(text);
+  if (isOfOtherLog(cursor, context.state.logTag)) {
+    const detail = 'the cursor is of another log: the topic was made anew since, or it comes from another cluster';
+    throw new HoldfastError('CURSOR_MALFORMED', detail);
+  }
+  const { positions } = cursor;
+  const foreign = positions.find((position) => position.slot >= context.slots);
   if (foreign !== undefined) {
-    throw new HoldfastError('CURSOR_MALFORMED', `the cursor names slot ${foreign.slot}, there are ${slotCount}`);
+    throw new HoldfastError('CURSOR_MALFORMED', `the cursor names slot ${foreign.slot}, there are ${context.slots}`);
   }
   const asked = new Set(slots);
   return positions.filter((position) => asked.has(position.slot));

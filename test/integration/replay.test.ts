@@ -12,6 +12,7 @@ import { encodeFrame } from '../../schemas/frame.ts';
 import { leafCodec } from '../../schemas/leaf.ts';
 import { encodeHeader, type Position } from '../../schemas/position.ts';
 import { encodeTypedValue } from '../../schemas/value.ts';
+import { eventually } from '../support/eventually.ts';
 import { hasTestKafka, testKafka, type TestKafka } from '../support/kafka.ts';
 import { PlainProducer } from '../support/plain-producer.ts';
 
@@ -40,12 +41,17 @@ async function createState(kafka: TestKafka): Promise<string> {
   return topic;
 }
 
-async function startReplica(kafka: TestKafka, topic: string): Promise<Replica> {
+async function startReplica(
+  kafka: TestKafka,
+  topic: string,
+  more: { holds?: 'none'; identityEveryMs?: number } = {},
+): Promise<Replica> {
   const gauges = { leaves: () => 0, stalenessMs: () => 0, slotsCaughtUp: () => 0 };
   const replica = new Replica({
     kafka: optionsOf(kafka),
     topic,
     slots,
+    ...more,
     resumeWindowMs,
     clock: systemClock,
     logger: silentLogger,
@@ -209,7 +215,7 @@ async function readAll(kafka: TestKafka, topic: string, from: 'earliest' | { slo
       expect(stream.cursor).toEqual(ends[stream.cursor.slot]);
     }
     expect(steady.map(({ heard }) => heard.length > 100)).toEqual([true, true]);
-  });
+  }, 60_000);
 
   test('control: who resumes by time instead of a cursor hears changes again, or misses some', async () => {
     const kafka = testKafka();
@@ -228,7 +234,7 @@ async function readAll(kafka: TestKafka, topic: string, from: 'earliest' | { slo
     }
     expect(repeated).toBeGreaterThan(0);
     expect(missed).toBeGreaterThan(0);
-  });
+  }, 60_000);
 
   test('G1, G2: many who read from behind take turns; an offset that is not there is said to be gone', async () => {
     const kafka = testKafka();
@@ -268,5 +274,61 @@ async function readAll(kafka: TestKafka, topic: string, from: 'earliest' | { slo
     for (const read of waiting) await expect(read).rejects.toThrow('the client has gone');
     await expect(range.read(topic, 0, end + 5n, signal)).rejects.toMatchObject({ code: 'NOT_CAUGHT_UP' });
     expect((await range.read(topic, 0, 0n, signal)).records[0]!.offset).toBe(0n);
-  });
+  }, 60_000);
+
+  test('W1: a topic that was made anew is another log: its slots are read anew, listeners are told, cursors differ', async () => {
+    const kafka = testKafka();
+    const topic = await createState(kafka);
+    const before = await openWriter(kafka, topic, 41);
+    for (let n = 0; n < 10; n += 1) await before.write();
+    const replica = await startReplica(kafka, topic, { identityEveryMs: 200 });
+    const tag = replica.logTag;
+    expect(tag).toMatch(/^[A-Za-z0-9_-]{6}$/);
+    const resets: number[] = [];
+    replica.feed.listen({ onChanges: () => undefined, onReset: (slot) => resets.push(slot) });
+    const plain = await new PlainProducer(kafka.brokers).open();
+    stops.push(() => plain.close());
+    await plain.deleteTopic(topic);
+    await eventually('the topic is made anew', 20_000, () =>
+      plain.createTopic(topic, slots, { 'cleanup.policy': 'compact' }).then(() => true, () => false),
+    ); // prettier-ignore
+    const after = await openWriter(kafka, topic, 42);
+    for (let n = 0; n < 40; n += 1) await after.write(); // beyond the offsets of before: no fetch fails
+    await eventually('the replica knows', 20_000, () => replica.logTag !== tag);
+    const ends = [0, 1].map((slot) => after.lastOf(slot));
+    await eventually('read anew', 20_000, () =>
+      [0, 1].every((slot) => replica.complete(slot)?.seq === ends[slot]?.seq && replica.freshness(slot).kind !== 'absent'),
+    ); // prettier-ignore
+    expect(new Set(resets)).toEqual(new Set([0, 1]));
+    const fresh = await startReplica(kafka, topic);
+    expect(fresh.logTag).toBe(replica.logTag);
+    expect(fresh.store.size).toBe(replica.store.size);
+  }, 90_000);
+
+  test('slots are held and let go while it runs; borrowed ones are there when they are needed', async () => {
+    const kafka = testKafka();
+    const topic = await createState(kafka);
+    const writer = await openWriter(kafka, topic, 51);
+    for (let n = 0; n < 40; n += 1) await writer.write();
+    const replica = await startReplica(kafka, topic, { holds: 'none' });
+    const whole = await startReplica(kafka, topic);
+    expect([0, 1].map((slot) => replica.freshness(slot).kind)).toEqual(['absent', 'absent']);
+    const resets: number[] = [];
+    replica.feed.listen({ onChanges: () => undefined, onReset: (slot) => resets.push(slot) });
+    replica.hold(new Set([1]));
+    await replica.reached([writer.lastOf(1)], 10_000, signal);
+    const own = replica.store.size;
+    const giveBack = await replica.borrow([0, 1], signal);
+    expect(await replica.reached([writer.lastOf(0)], 0, signal)).toBe(true);
+    expect(replica.store.size).toBe(whole.store.size);
+    expect([...replica.held]).toEqual([1, 0]);
+    replica.hold(new Set([0]));
+    giveBack();
+    expect([...replica.held].sort()).toEqual([0, 1]); // for a while
+    expect(own).toBeLessThan(whole.store.size);
+    const gone = new AbortController();
+    gone.abort(new Error('the client has gone'));
+    await expect(replica.borrow([0], gone.signal)).rejects.toThrow('the client has gone');
+    expect(resets).toEqual([1, 0]);
+  }, 60_000);
 });

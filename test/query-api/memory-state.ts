@@ -22,6 +22,7 @@ export type LeafSaid = Pick<Leaf, 'device' | 'origin' | 'path'> & Partial<Leaf>;
 
 export class MemoryState extends StateCopy implements StateView, StateFeed {
   readonly feed: StateFeed = this;
+  logTag: string | null = 'AAAAAA';
   readonly epoch: bigint;
   readonly #clock: Clock;
   readonly #slots: number;

@@ -38,7 +38,10 @@ test('a leaf has value, type, time, age and position, exact beyond 2^53', async 
   );
   expect(reply.text).toContain(`"position":"${slot}:${epoch}:2"`);
   expect(reply.body.data).toMatchObject({ total: 1, unsynced: ['leaf-1'], next: null });
-  expect(decodeCursor(reply.body.data['cursor'] as string)).toEqual([{ slot, epoch, seq: 2n }]);
+  expect(decodeCursor(reply.body.data['cursor'] as string)).toEqual({
+    positions: [{ slot, epoch, seq: 2n }],
+    tag: api.state.logTag,
+  });
   expect(reply.headers.get('holdfast-cursor')).toBe(reply.body.data['cursor']);
   expect(reply.headers.get('holdfast-served-by')).toBe('query-1');
   expect(reply.headers.get('holdfast-divert')).toBe('local');
@@ -179,7 +182,7 @@ test('atLeast waits for the cursor, and answers 503 after maxWaitMs', async () =
   ]);
   const late = await api.ask(`/api/v1/devices/a/state?atLeast=${cursor}&maxWaitMs=30`);
   expect([late.status, late.body['code']]).toEqual([503, 'TOO_STALE']);
-  const waiting = api.ask(`/api/v1/devices/a/state?atLeast=${cursor}&maxWaitMs=3000`);
+  const waiting = api.ask(`/api/v1/devices/a/state?atLeast=${cursor}.${api.state.logTag}&maxWaitMs=3000`);
   await api.clock.sleep(30);
   api.state.mark(slot, 9n);
   expect((await waiting).status).toBe(200);
@@ -203,6 +206,7 @@ test.each([
   ['next=x', 'PARAMETER_INVALID'],
   ['atLeast=2.x', 'CURSOR_MALFORMED'],
   [`atLeast=${encodeCursor([{ slot: 900, epoch, seq: 1n }])}`, 'CURSOR_MALFORMED'],
+  [`atLeast=${encodeCursor([], 'BBBBBA')}`, 'CURSOR_MALFORMED'],
   ['maxWaitMs=999999', 'PARAMETER_INVALID'],
   ['maxStalenessMs=-1', 'PARAMETER_INVALID'],
   ['pth=/a', 'PARAMETER_INVALID'],
