@@ -79,9 +79,9 @@ async function openWriter(kafka: TestKafka, topic: string, seed: number) {
     const count = 1 + Math.floor(random.next() * 6);
     const records = Array.from({ length: count }, (_, n) => {
       value += 1n;
-      const leaf = { device: 'd', origin: 'o', path: `/k${n}`, timestampNs: 3n, atomicRoot: '', sampled: false };
+      const leaf = { device: `d${slot}`, origin: 'o', path: `/k${n}`, timestampNs: 3n, atomicRoot: '', sampled: false };
       const encoded = leafCodec.encode({ ...leaf, value: encodeTypedValue({ kind: 'uint', value }) });
-      return { key: Buffer.from(`d|o:/k${n}`), value: random.next() < 0.2 ? null : encodeFrame(7, encoded) };
+      return { key: Buffer.from(`d${slot}|o:/k${n}`), value: random.next() < 0.2 ? null : encodeFrame(7, encoded) };
     });
     const cut = random.next() < 0.3 ? Math.floor(random.next() * count) : 0;
     for (const [part, more] of [
