@@ -65,12 +65,13 @@ async function startReplica(
   return replica;
 }
 
-/** Writes one position after the other; some too large for a batch, so cut in two. */
+/** Writes one position after the other, as the replicator does: some cut in two, and tombstones of leaves that are there. */
 async function openWriter(kafka: TestKafka, topic: string, seed: number) {
   const random = seededRandom(seed);
   const plain = await new PlainProducer(kafka.brokers).open();
   stops.push(() => plain.close());
   const seqs = Array.from({ length: slots }, () => 0n);
+  const live = new Set<string>();
   let value = 0n;
   const write = async (): Promise<void> => {
     const slot = random.next() < 0.5 ? 0 : 1;
@@ -81,7 +82,10 @@ async function openWriter(kafka: TestKafka, topic: string, seed: number) {
       value += 1n;
       const leaf = { device: `d${slot}`, origin: 'o', path: `/k${n}`, timestampNs: 3n, atomicRoot: '', sampled: false };
       const encoded = leafCodec.encode({ ...leaf, value: encodeTypedValue({ kind: 'uint', value }) });
-      return { key: Buffer.from(`d${slot}|o:/k${n}`), value: random.next() < 0.2 ? null : encodeFrame(7, encoded) };
+      const key = `d${slot}|o:/k${n}`;
+      const isGone = live.has(key) && random.next() < 0.2;
+      live[isGone ? 'delete' : 'add'](key);
+      return { key: Buffer.from(key), value: isGone ? null : encodeFrame(7, encoded) };
     });
     const cut = random.next() < 0.3 ? Math.floor(random.next() * count) : 0;
     for (const [part, more] of [
