@@ -10,7 +10,14 @@ import { type Slot } from '../schemas/slot.ts';
 
 export class StreamCursor {
   readonly #positions = new Map<Slot, Position>();
+  readonly #tagOf: () => string | null;
   #text: string | null = null;
+  #tag: string | null = null;
+
+  /** `tagOf`: the log that the positions are of, which may become another one, or known only later. */
+  constructor(tagOf: () => string | null) {
+    this.#tagOf = tagOf;
+  }
 
   /** All of the slot up to here was sent. */
   set(position: Position): void {
@@ -39,6 +46,9 @@ export class StreamCursor {
   }
 
   get text(): string {
-    return (this.#text ??= encodeCursor([...this.#positions.values()]));
+    const tag = this.#tagOf();
+    if (tag !== this.#tag) this.#text = null;
+    this.#tag = tag;
+    return (this.#text ??= encodeCursor([...this.#positions.values()], tag));
   }
 }

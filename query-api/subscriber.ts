@@ -63,7 +63,7 @@ const reloadPollMs = 100;
 export class Subscriber implements StateListener {
   readonly #options: SubscriberOptions;
   readonly #queue: StreamQueue;
-  readonly #cursor = new StreamCursor();
+  readonly #cursor = new StreamCursor(() => this.#options.state.logTag);
   readonly #events: StreamEvents;
   readonly #walk: StreamWalk;
   readonly #replay: StreamReplay;

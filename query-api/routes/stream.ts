@@ -1,7 +1,7 @@
 /** `GET /api/v1/state/stream`: the state of devices and then every change of it, as server-sent events. */
 import { z } from 'zod';
 import { HoldfastError } from '../../core/errors.ts';
-import { decodeCursor } from '../../schemas/cursor.ts';
+import { decodeCursor, isOfOtherLog } from '../../schemas/cursor.ts';
 import { type Position } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { streamHeaders } from '../answer-headers.ts';
@@ -97,9 +97,11 @@ async function whereToBegin(context: ApiContext, request: ApiRequest, slots: rea
   if (text === '') return { from: [], gap: null };
   const cursor = decodeCursor(text);
   const asked = new Set(slots);
-  const from = cursor.filter(({ slot }) => asked.has(slot));
-  // Of another request, of a log with more slots, or of a reader that was cut off before it had everything (SC1).
-  if (from.length < slots.length || cursor.some(({ slot }) => slot >= context.slots)) {
+  const { positions } = cursor;
+  const from = positions.filter(({ slot }) => asked.has(slot));
+  const isForeign = isOfOtherLog(cursor, context.state.logTag) || positions.some(({ slot }) => slot >= context.slots);
+  // Of another log, of another request, or of a reader that was cut off before it had everything (SC1).
+  if (isForeign || from.length < slots.length) {
     return { from: [], gap: 'cursor-unknown' };
   }
   let kinds = replayKinds(context, from);

@@ -77,6 +77,7 @@ export class StreamedLife {
         : {
             store: state.store,
             feed: wrap(state),
+            logTag: state.logTag,
             freshness: (slot) => state.freshness(slot),
             complete: (slot) => state.complete(slot),
             reached: (...asked) => state.reached(...asked),
@@ -94,7 +95,7 @@ export class StreamedLife {
         slotCount: slots,
       }),
       encoding: 'rfc7951',
-      from: this.cursor === null ? [] : decodeCursor(this.cursor),
+      from: this.cursor === null ? [] : decodeCursor(this.cursor).positions,
       gap,
       texts: this.#texts,
       deviceGaps: this.#gaps,
@@ -140,7 +141,7 @@ export class StreamedLife {
   }
 
   position(): readonly Position[] {
-    return this.cursor === null ? [] : decodeCursor(this.cursor);
+    return this.cursor === null ? [] : decodeCursor(this.cursor).positions;
   }
 
   #hear(text: string): void {

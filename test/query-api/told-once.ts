@@ -53,7 +53,7 @@ export function tellingProblems(life: StreamedLife): string[] {
   const events = life.events.slice(begins);
   const synced = events.findIndex(({ event }) => event === 'synced');
   if (synced < 0) return ['never synced'];
-  const from = decodeCursor(events[synced]?.id ?? '');
+  const from = decodeCursor(events[synced]?.id ?? '').positions;
   const told = new Map<string, string[]>();
   for (const event of events) for (const said of saidIn(event)) {
     const list = told.get(keyOf(said)) ?? [];
@@ -76,7 +76,7 @@ export function tellingProblems(life: StreamedLife): string[] {
 /** Changes behind the first `synced`, and how many of them the reader was told of or told that they were left out. */
 export function counts(life: StreamedLife): { readonly produced: number; readonly accounted: number } {
   const synced = life.events.findIndex(({ event }) => event === 'synced');
-  const from = decodeCursor(life.events[synced]?.id ?? '');
+  const from = decodeCursor(life.events[synced]?.id ?? '').positions;
   let produced = 0;
   for (const [, log] of logs(life)) produced += log.filter((change) => isBehind(from, change)).length;
   let accounted = 0;

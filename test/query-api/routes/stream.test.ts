@@ -31,3 +31,22 @@ test('the present state, then synced with a cursor, then changes', async () => {
   await client.until('the change', () => client.leaves.length === 2);
   expect(client.leaves[1]).toMatchObject({ path: '/a/c', value: 'x' });
 });
+
+test('a cursor of this log goes on where it was, one of another log begins anew, and is told so', async () => {
+  await api.addDevice('leaf-1');
+  api.addLeaf('leaf-1', '/a', { kind: 'uint', value: 1n });
+  const first = await stream('?path=/a').synced();
+  const cursor = first.events[1]?.id ?? '';
+  expect(cursor).toMatch(new RegExp(`^1\\..+\\.${api.state.logTag}$`));
+  first.close();
+  api.addLeaf('leaf-1', '/a', { kind: 'uint', value: 2n });
+  const resumed = stream('?path=/a', cursor);
+  await resumed.until('the change', () => resumed.leaves.length > 0);
+  expect(resumed.events.filter(({ event }) => event === 'gap')).toEqual([]);
+  expect(resumed.leaves.map(({ value }) => value)).toEqual(['2']);
+  api.state.logTag = 'BBBBBA';
+  const anew = await stream('?path=/a', cursor).synced();
+  expect(anew.events.map(({ event }) => event)).toEqual(['gap', 'update', 'synced']);
+  expect(anew.events[0]?.data).toMatchObject({ reason: 'cursor-unknown', device: null });
+  expect(anew.events[2]?.id).toMatch(/\.BBBBBA$/);
+});
