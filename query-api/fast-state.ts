@@ -6,7 +6,7 @@
  * FS2. Whatever it is not sure of it leaves to the route, untouched: other methods, parameters and headers, a device that
  *      is not known, a slot that is not fresh here, many leaves, anything that is wrong.
  * FS3. What is kept between requests is bounded, and made from its key alone: a question from its text, a cursor from its
- *      position.
+ *      position and the log that it is of.
  */
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Device } from '../schemas/device.ts';
@@ -43,7 +43,7 @@ export class FastState {
   /** By their records, which go when a device is changed or deleted. */
   readonly #slots = new WeakMap<Device, Slot>();
   readonly #questions = new Map<string, StateQuestion>();
-  readonly #cursors: { readonly position: Position; readonly text: string }[] = [];
+  readonly #cursors: { readonly position: Position; readonly tag: string | null; readonly text: string }[] = [];
 
   constructor({ context, metrics }: FastStateOptions) {
     this.#context = context;
@@ -132,9 +132,11 @@ export class FastState {
 
   #cursor(position: Position): string {
     const kept = this.#cursors[position.slot];
-    if (kept?.position.seq === position.seq && kept.position.epoch === position.epoch) return kept.text; // FS3
-    const text = encodeCursor([position]);
-    this.#cursors[position.slot] = { position, text };
+    const tag = this.#context.state.logTag;
+    if (kept?.position.seq === position.seq && kept.position.epoch === position.epoch && kept.tag === tag)
+      return kept.text; // FS3
+    const text = encodeCursor([position], tag);
+    this.#cursors[position.slot] = { position, tag, text };
     return text;
   }
 }
