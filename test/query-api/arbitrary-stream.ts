@@ -7,8 +7,15 @@ import { slots, type StreamedLife } from './streamed-life.ts';
 
 const deviceNames = ['leaf-1', 'leaf-2', 'leaf-3', 'leaf-4'];
 
+interface WriteStep {
+  readonly kind: 'write';
+  readonly device: string;
+  readonly set: readonly number[];
+  readonly gone: readonly number[];
+}
+
 export type StreamStep =
-  | { readonly kind: 'write'; readonly device: string; readonly set: readonly number[]; readonly gone: readonly number[] }
+  | WriteStep
   | { readonly kind: 'take'; readonly writes: number }
   | { readonly kind: 'pass'; readonly ms: number }
   | { readonly kind: 'cut' }
@@ -42,18 +49,30 @@ export const cutSteps: fc.Arbitrary<StreamStep[]> = fc.array(
   { minLength: 5, maxLength: 80 },
 );
 
-const seqs = new WeakMap<StreamedLife, bigint>();
+interface Written {
+  seq: bigint;
+  readonly present: Set<string>;
+}
+const written = new WeakMap<StreamedLife, Written>();
 
-/** Leaves 0 to 2 are sampled; the others, and every delete, must reach the reader one by one. */
-export function writeLeaves(life: StreamedLife, { device, set, gone }: Omit<StreamStep & { kind: 'write' }, 'kind'>): void {
-  const seq = (seqs.get(life) ?? 1n) + 1n;
-  seqs.set(life, seq);
+/**
+ * Leaves 0 to 2 are sampled; the others, and every delete, must reach the reader one by one. As a replicator does, it
+ * deletes what is there: of a tombstone for nothing a live reader is not told, one that reads the log is.
+ */
+export function writeLeaves(life: StreamedLife, { device, set, gone }: Omit<WriteStep, 'kind'>): void {
+  const of = written.get(life) ?? { seq: 1n, present: new Set<string>() };
+  written.set(life, of);
   const leaf = (n: number) => ({ device, origin: 'openconfig', path: `/a/l${n}` });
-  const value = encodeTypedValue({ kind: 'uint', value: seq % 128n });
-  const deleted = gone.filter((n) => !set.includes(n));
+  const keyOf = (n: number): string => `${device}|${n}`;
+  const deleted = gone.filter((n) => !set.includes(n) && of.present.has(keyOf(n)));
   if (set.length + deleted.length === 0) return;
-  life.state.write(seq, set.map((n) => ({ ...leaf(n), value, sampled: n < 3 })), deleted.map(leaf));
-} // prettier-ignore
+  of.seq += 1n;
+  const value = encodeTypedValue({ kind: 'uint', value: of.seq % 128n });
+  for (const n of set) of.present.add(keyOf(n));
+  for (const n of deleted) of.present.delete(keyOf(n));
+  const said = set.map((n) => ({ ...leaf(n), value, sampled: n < 3 }));
+  life.state.write(of.seq, said, deleted.map(leaf));
+}
 
 /** Plays the steps on a reader that is connected, and at the end lets it take everything. */
 export async function play(life: StreamedLife, steps: readonly StreamStep[]): Promise<void> {
