@@ -54,10 +54,15 @@ export class Stack {
     return this.#dir;
   }
 
+  /** A place for what the parts write: for who starts each of them himself. */
+  async open(): Promise<void> {
+    this.#dir = await mkdtemp(join(tmpdir(), 'holdfast-stack-'));
+  }
+
   /** Starts every part; resolves when all devices are synced and every query-api answers for them. */
   async start(): Promise<void> {
     const { devices, ingest, replicator = 1, queryApi = 1 } = this.options;
-    this.#dir = await mkdtemp(join(tmpdir(), 'holdfast-stack-'));
+    await this.open();
     if (devices > 0) await this.startSimulator();
     for (let n = 1; n <= queryApi; n += 1) await this.startPart('query-api', `query-api-${n}`);
     for (let n = 1; n <= ingest; n += 1) await this.startPart('ingest', `ingest-${n}`);
