@@ -1,7 +1,15 @@
-// Preloaded into a measured process (`node --expose-gc --import`): SIGUSR2 collects, then says what is resident.
+// Preloaded into a measured process (`node --import`): SIGUSR2 collects, then says what is resident, to the parent over IPC
+// or, without one, as a line of standard error.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
 process.on('SIGUSR2', () => {
-  globalThis.gc();
+  collect();
   const { rss, heapUsed, external } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
-  process.send({ rss, heapUsed, external, cpuUs: user + system });
+  const said = { rss, heapUsed, external, cpuUs: user + system };
+  if (process.send === undefined) process.stderr.write(`${JSON.stringify({ memory: said })}\n`);
+  else process.send(said);
 });

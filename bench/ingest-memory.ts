@@ -68,7 +68,7 @@ async function startFleet(dir: string, brokers: string): Promise<{ ingest: Child
   });
   const common = { kafkaBrokers: brokers, slots: '16', replicationFactor: '1', advertisedHost: '127.0.0.1' };
   const local = { peerListen: '127.0.0.1:0', dataDir: dir };
-  const ingest = part(['--expose-gc', '--import', preload], 'ingest', { ...common, ...local, httpListen: http });
+  const ingest = part(['--import', preload], 'ingest', { ...common, ...local, httpListen: http });
   const importer = part([], 'query-api', { ...common, ...local, httpListen: api, gnmiListen });
   await eventually('devices and processes', 60_000, async () => {
     const answers = await Promise.all([controlListen, http].map((address) => fetch(`http://${address}/readyz`)));
