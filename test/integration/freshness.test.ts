@@ -1,7 +1,8 @@
 /**
  * How old is a value when an SSE reader gets it? Simulated devices stamp each leaf, one of each part, the broker and the
  * fleet run beside each other, and the reader subtracts. TEST_LONG=1 is the run that docs/performance.md quotes
- * (`npm run test:streams`): 20,000 leaves a second.
+ * (`npm run test:streams`): 20,000 leaves a second. Milliseconds say nothing on a machine that does other things beside, so
+ * the short run leaves it out.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { systemClock } from '../../core/clock.ts';
@@ -10,17 +11,17 @@ import { SseClient, type StreamedEvent, type StreamedLeaf } from '../support/sse
 import { Stack } from '../support/stack.ts';
 
 const long = process.env['TEST_LONG'] === '1';
-const devices = long ? 100 : 20;
+const devices = 100;
 const rate = 10;
 const updates = 20;
-const windowMs = long ? 60_000 : 8_000;
+const windowMs = 60_000;
 const line = { p50: 40, p99: 150 };
 const stack = new Stack({ kafka: testKafka(), devices, rate, updates, ingest: 1, queryApi: 1 });
 
-beforeAll(() => stack.start(), 120_000);
-afterAll(() => stack.stop(), 60_000);
+beforeAll(() => (long ? stack.start() : undefined), 120_000);
+afterAll(() => (long ? stack.stop() : undefined), 60_000);
 
-test(
+(long ? test : test.skip)(
   'from the device to the reader within the line',
   async () => {
     const agesMs: number[] = [];

@@ -1,4 +1,4 @@
-import { ApiClient } from '../../cli/api-client.ts';
+import { type ApiClient } from '../../cli/api-client.ts';
 import { systemClock } from '../../core/clock.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
