@@ -10,6 +10,7 @@ import { registerMove } from './commands/move.ts';
 import { registerOwnership } from './commands/ownership.ts';
 import { registerProfiles } from './commands/profiles.ts';
 import { registerServices } from './commands/serve.ts';
+import { registerSubscribe } from './commands/subscribe.ts';
 import { registerTopics } from './commands/topics.ts';
 import { type CliContext, type ExitCode } from './context.ts';
 import { versionOf } from './version.ts';
@@ -33,6 +34,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   registerDevices(program, context, done);
   registerProfiles(program, context, done);
   registerGet(program, context, done);
+  registerSubscribe(program, context, done);
   registerOwnership(program, context, done);
   registerInstances(program, context, done);
   registerDrain(program, context, done);

@@ -77,6 +77,12 @@ export async function startScriptedServer() {
         line,
         datas.map((data) => ({ body: { status: 'success', data } })),
       ),
+    /** As `answer` with a text, one after another; the last one stays. */
+    texts: (line: string, texts: readonly string[]) =>
+      void changing.set(
+        line,
+        texts.map((body) => ({ body })),
+      ),
     stop: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 }
