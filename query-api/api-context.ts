@@ -22,6 +22,9 @@ export type RequestLimits = Pick<
   'maxBodyBytes' | 'maxUrlBytes' | 'maxLeaves' | 'maxPathElements' | 'maxPaths' | 'maxWaitMs'
 >;
 
+/** How long a client may take, and how many there may be. */
+export type ConnectionLimits = Pick<QueryApiSettings, 'maxConnections' | 'headersTimeoutMs' | 'requestTimeoutMs'>;
+
 export interface TablesView {
   /** Every table was read to its end once; before that a missing row means nothing. */
   readonly loaded: boolean;

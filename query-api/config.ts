@@ -50,6 +50,21 @@ export const queryApiSettings = {
     { min: 10, max: 3_600_000 },
     'shortest sample and heartbeat interval of gNMI subscriptions, ms: a request for 0 gets it, one for less is refused',
   ),
+  maxConnections: setting.integer(
+    10_000,
+    { min: 1, max: 1_000_000 },
+    'most connections to the HTTP server at one time; one more is closed at once',
+  ),
+  headersTimeoutMs: setting.integer(
+    10_000,
+    { min: 100, max: 300_000 },
+    'ms within which a client must have sent the URL and headers of a request, 408 and the end of its connection otherwise',
+  ),
+  requestTimeoutMs: setting.integer(
+    30_000,
+    { min: 100, max: 3_600_000 },
+    'ms within which a client must have sent a whole request, 408 and the end of its connection otherwise',
+  ),
   readReplicas: setting.choice(['all'], 'all', 'query-api instances that hold each slot; only `all` for now'),
   maxBodyBytes: setting.integer(
     16_777_216,

@@ -6,6 +6,8 @@
  * Q3. A server that only this machine reaches answers only those who mean it (`own-host.ts`).
  * Q4. No page of another origin changes anything: a browser asks before it sends a PUT, a DELETE or JSON, and we do not
  *     allow it; a POST without a body it sends at once, so there the page's origin is checked.
+ * Q5. A client that sends half a request holds a connection for so long and no longer, and there are so many connections
+ *     and no more.
  */
 import express, {
   type ErrorRequestHandler,
@@ -14,15 +16,14 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
-import { createServer, type Server } from 'node:http';
-import { type Duplex } from 'node:stream';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import { warnUnauthenticated } from '../core/admin-server.ts';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError, messageOf } from '../core/errors.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger, RateLimited } from '../core/logger.ts';
-import { type RequestLimits } from './api-context.ts';
+import { type ConnectionLimits, type RequestLimits } from './api-context.ts';
 import { type FastState } from './fast-state.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { isOwnHost } from './own-host.ts';
@@ -30,6 +31,7 @@ import { parseParameters } from './parameters.ts';
 import { formatProblem, type Problem, problemOf } from './problem.ts';
 import { type Answer, type ApiRequest, type Route } from './route.ts';
 import { writeStream } from './stream-answer.ts';
+import { Unreadable } from './unreadable.ts';
 
 export interface ApiServerOptions {
   /** Checked listen setting. */
@@ -38,7 +40,7 @@ export interface ApiServerOptions {
   readonly routes: readonly Route[];
   /** Answers what it can in front of the routes, as they would. */
   readonly fast?: Pick<FastState, 'answer'>;
-  readonly limits: RequestLimits;
+  readonly limits: RequestLimits & ConnectionLimits;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<QueryApiMetrics, 'requestSeconds'>;
@@ -70,16 +72,18 @@ export class ApiServer implements Component {
   constructor(options: ApiServerOptions) {
     this.#options = options;
     this.#forThisMachine = isLoopback(parseListenAddress(options.listen));
-    // Above the limit on URLs, so that a long one reaches our own check and gets a problem document (Q1).
-    const maxHeaderSize = options.limits.maxUrlBytes + 16_384;
     const app = this.#app();
     const { fast } = options;
-    this.#server = createServer({ maxHeaderSize }, (request, response) => {
+    const unreadable = new Unreadable(options);
+    this.#server = createServer(serverOptions(options.limits), (request, response) => {
       // Q3 holds here too; a server that stops has more to say in its headers.
       const mayAnswer = fast !== undefined && !this.#stopping && this.#isMeant(request.headers.host);
-      if (!mayAnswer || !fast.answer(request, response)) app(request, response);
+      if (mayAnswer && fast.answer(request, response)) return;
+      unreadable.begun(response);
+      app(request, response);
     });
-    this.#server.on('clientError', refuseUnreadable);
+    this.#server.maxConnections = options.limits.maxConnections; // Q5
+    this.#server.on('clientError', (thrown, socket) => unreadable.refuse(thrown, socket));
   }
 
   /** `host:port` under which others reach this server. */
@@ -249,6 +253,18 @@ export class ApiServer implements Component {
   }
 }
 
+function serverOptions(limits: RequestLimits & ConnectionLimits): ServerOptions {
+  const { maxUrlBytes, requestTimeoutMs } = limits;
+  const headersTimeoutMs = Math.min(limits.headersTimeoutMs, requestTimeoutMs); // node wants them in this order
+  return {
+    // Above the limit on URLs, so that a long one reaches our own check and gets a problem document (Q1).
+    maxHeaderSize: maxUrlBytes + 16_384,
+    headersTimeout: headersTimeoutMs, // Q5
+    requestTimeout: requestTimeoutMs, // Q5
+    connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 4),
+  };
+}
+
 function problemAnswer(problem: Problem): Answer {
   const headers: Record<string, string> =
     problem.status === 503 || problem.status === 429 ? { 'Retry-After': '1' } : {};
@@ -298,17 +314,3 @@ const requireOwnOrigin: RequestHandler = (request, _response, next) => {
   const detail = `Origin ${JSON.stringify(origin.slice(0, 200))} is another page's; changes are for pages of this server and for clients that are no browser`;
   throw new HoldfastError('PARAMETER_INVALID', detail, { facts: { header: 'Origin' } });
 };
-
-/** What is not HTTP, or has headers without end, is answered on the bare socket. */
-function refuseUnreadable(thrown: NodeJS.ErrnoException, socket: Duplex): void {
-  if (thrown.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const tooLong = thrown.code === 'HPE_HEADER_OVERFLOW';
-  const detail = tooLong ? 'the URL and headers are too long' : 'the request cannot be read as HTTP/1.1';
-  const body = formatProblem(problemOf(new HoldfastError('PARAMETER_INVALID', detail)));
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${problemType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}

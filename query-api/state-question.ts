@@ -60,6 +60,10 @@ const pageCharsMax = 16 * 1024 * 1024;
 
 /** Other requests wait no longer than this for one that reads a whole fleet. */
 const turnMs = 5;
+/** A device of an ordinary size is one part: each costs a search in its leaves. */
+const leavesPerPart = 1_000;
+/** Some 10 µs each. */
+const leavesPerLook = 32;
 
 /** `devices` in ascending order, each once. Leaves come ordered by device and key. */
 export async function answerQuestion(
@@ -79,16 +83,16 @@ export async function answerQuestion(
   for (const device of devices) {
     if (device < afterDevice) continue;
     const after = device === afterDevice ? afterKey : '';
-    // One more than there is room for, to know whether there is more.
-    const found = store.select(question.patterns).leaves(device, after, question.limit - leaves.length + 1);
     const slot: Slot = slotOf(device, source.slots);
-    for (const leaf of found) {
+    // One more than there is room for, to know whether there is more.
+    for (const leaf of leavesOf(store, question.patterns, device, after, question.limit - leaves.length + 1)) {
       cutShort = leaves.length >= question.limit || charsLeft <= 0;
       if (cutShort) break;
       const text = formatLeaf(leaf, slot, question.encoding, nowNs);
       leaves.push(text);
       charsLeft -= text.length;
       last = leaf;
+      if (leaves.length % leavesPerLook === 0 && turns.isOver) await turns.next();
     }
     if (cutShort) break;
     if (turns.isOver) await turns.next();
@@ -96,6 +100,27 @@ export async function answerQuestion(
   const total = await countLeaves(question.patterns, devices, store, turns);
   const next = cutShort && last !== undefined ? formatPageToken([last.device, last.key]) : null;
   return { leaves, total, next };
+}
+
+/** In parts, between which the turn may end. */
+function* leavesOf(
+  store: StoreView,
+  patterns: readonly NamedPattern[],
+  device: string,
+  after: string,
+  limit: number,
+): Generator<LeafView> {
+  let left = limit;
+  let from = after;
+  while (left > 0) {
+    const asked = Math.min(left, leavesPerPart);
+    const part = store.select(patterns).leaves(device, from, asked);
+    yield* part;
+    const last = part.at(-1);
+    if (last === undefined || part.length < asked) return;
+    from = last.key;
+    left -= part.length;
+  }
 }
 
 /** Of all devices at once, where they are asked for: a sum over paths. Else device by device. */

@@ -1,7 +1,8 @@
 /**
  * The streams of this instance: how many there are, what they share, and what becomes of them.
  *
- * ST1. At most `maxStreams`; one more is refused before it costs anything.
+ * ST1. At most `maxStreams`; one more is refused before it costs anything. A request has its place from the moment it is let
+ *      in, or a thousand that come at once would all find room.
  * ST2. Text of a change, and the look at which devices lost something, is made once for all of them.
  */
 import { HoldfastError, messageOf } from '../core/errors.ts';
@@ -35,17 +36,22 @@ export class Streams {
   readonly #texts = new ChangeTexts(); // ST2
   readonly #deviceGaps: DeviceGaps;
   readonly #failureLines = new RateLimited();
-  #open = 0;
+  #places = 0;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
     this.#deviceGaps = new DeviceGaps(options.context.tables.status, options.context.clock);
   }
 
-  /** ST1. Throws `LIMIT_EXCEEDED`. */
-  requireRoom(): void {
+  /** ST1. Takes a place until `signal`, the request's, aborts. Throws `LIMIT_EXCEEDED`. */
+  takePlace(signal: AbortSignal): void {
     const { maxStreams } = this.#options.limits;
-    if (this.#open < maxStreams) return;
+    signal.throwIfAborted();
+    if (this.#places < maxStreams) {
+      this.#places += 1;
+      signal.addEventListener('abort', () => (this.#places -= 1), { once: true });
+      return;
+    }
     const detail = `this instance has ${maxStreams} streams open, the setting maxStreams allows no more`;
     throw new HoldfastError('LIMIT_EXCEEDED', detail, { retryable: true, facts: { maxStreams } });
   }
@@ -55,7 +61,6 @@ export class Streams {
     const { context, limits, metrics } = this.#options;
     const { state, clock } = context;
     const shared = { state, clock, limits, metrics, texts: this.#texts, deviceGaps: this.#deviceGaps };
-    this.#open += 1;
     metrics.open.inc();
     try {
       metrics.ended.inc({ outcome: await new Subscriber({ ...shared, ...start }).run(sink) });
@@ -68,7 +73,6 @@ export class Streams {
       this.#logFailure(thrown);
       throw thrown;
     } finally {
-      this.#open -= 1;
       metrics.open.dec();
     }
   }

@@ -62,7 +62,7 @@ async function answerStream(context: ApiContext, streams: Streams, request: ApiR
     slotCount: context.slots,
   });
   const stalenessMs = requireHeld(context, filter.slots);
-  streams.requireRoom();
+  streams.takePlace(request.signal);
   const start = { filter, encoding, ...(await whereToBegin(context, request, filter.slots)) };
   return {
     status: 200,

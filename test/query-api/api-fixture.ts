@@ -13,7 +13,7 @@ import { profileCodec, type Profile } from '../../schemas/profile.ts';
 import { slotOf } from '../../schemas/slot.ts';
 import { type DeviceState, type DeviceStatus } from '../../schemas/status.ts';
 import { encodeTypedValue, type TypedValue } from '../../schemas/value.ts';
-import { type ApiContext } from '../../query-api/api-context.ts';
+import { type ApiContext, type ConnectionLimits } from '../../query-api/api-context.ts';
 import { ChangeWriter, type RecordSender, type WritableRows } from '../../query-api/change-writer.ts';
 import { DeletedNames } from '../../query-api/deleted-names.ts';
 import { DesiredState } from '../../query-api/desired-state.ts';
@@ -35,6 +35,12 @@ import { answerProblems } from './described-answer.ts';
 
 export const slots = 4;
 export const epoch = 1_700_000_000_005n;
+
+export const connectionLimits: ConnectionLimits = {
+  maxConnections: 1_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+};
 
 /** The machine's timers, with clocks that a test can push forward. */
 export function pushedClock(): Clock & { push(ms: number): void } {
@@ -126,7 +132,7 @@ export function statusOf(device: string, state: DeviceState, instance = 'ingest-
   };
 }
 
-export interface ApiOverrides extends Partial<ApiContext['limits']> {
+export interface ApiOverrides extends Partial<ApiContext['limits'] & ConnectionLimits> {
   readonly writeTimeoutMs?: number;
   readonly schemas?: readonly SchemaRecord[];
   readonly instanceId?: string;
@@ -173,6 +179,7 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
     maxPathElements: 16,
     maxPaths: 4,
     maxWaitMs: 5_000,
+    ...connectionLimits,
     ...overrides,
   };
   const own = { zone: '', state, lender: null, clock, metrics: ownMetrics };

@@ -8,7 +8,7 @@ import { slotOf } from '../../schemas/slot.ts';
 import { FastState } from '../../query-api/fast-state.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { ApiServer } from '../../query-api/server.ts';
-import { type Api, epoch, slots, startApi } from './api-fixture.ts';
+import { type Api, connectionLimits, epoch, slots, startApi } from './api-fixture.ts';
 
 let api: Api;
 let fast: ApiServer;
@@ -33,7 +33,7 @@ beforeEach(async () => {
         return answered;
       },
     },
-    limits: context.limits,
+    limits: { ...context.limits, ...connectionLimits },
     clock: context.clock,
     logger: silentLogger,
     metrics,

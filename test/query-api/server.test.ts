@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { HoldfastError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { ApiServer } from '../../query-api/server.ts';
-import { type Api, startApi } from './api-fixture.ts';
+import { type Api, connectionLimits, startApi } from './api-fixture.ts';
 
 let api: Api;
 beforeEach(async () => {
@@ -224,7 +224,7 @@ test('a second server on the same port says LISTEN_IN_USE', async () => {
     listen,
     advertisedHost: 'x',
     routes: [],
-    limits,
+    limits: { ...limits, ...connectionLimits },
     clock,
     logger: silentLogger,
     metrics,

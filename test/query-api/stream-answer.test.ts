@@ -9,6 +9,7 @@ import { type Route } from '../../query-api/route.ts';
 import { ApiServer } from '../../query-api/server.ts';
 import { type StreamSink } from '../../query-api/stream-answer.ts';
 import { eventually } from '../support/eventually.ts';
+import { connectionLimits } from './api-fixture.ts';
 
 let stream: (sink: StreamSink) => Promise<void>;
 const ended = (sink: StreamSink): Promise<void> =>
@@ -41,7 +42,7 @@ beforeEach(async () => {
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
     routes: [route],
-    limits: limits,
+    limits: { ...limits, ...connectionLimits },
     clock: systemClock,
     logger: silentLogger,
     metrics: createQueryApiMetrics(metrics, none),
