@@ -37,7 +37,7 @@ export const slots = 4;
 export const epoch = 1_700_000_000_005n;
 
 export const connectionLimits: ConnectionLimits = {
-  maxConnections: 1_000,
+  maxConnections: 10_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
 };
