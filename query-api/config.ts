@@ -66,6 +66,11 @@ export const queryApiSettings = {
     'ms within which a client must have sent a whole request, 408 and the end of its connection otherwise',
   ),
   readReplicas: setting.choice(['all'], 'all', 'query-api instances that hold each slot; only `all` for now'),
+  snapshotIntervalMs: setting.integer(
+    60_000,
+    { min: 0, max: 3_600_000 },
+    'ms between snapshots of state in dataDir, from which a restart goes on; 0: none are written or read',
+  ),
   maxBodyBytes: setting.integer(
     16_777_216,
     { min: 1_024, max: 268_435_456 },

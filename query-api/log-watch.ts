@@ -26,6 +26,13 @@ export interface LogWatchOptions {
   readonly logger: Logger;
 }
 
+export interface KnownLog {
+  readonly clusterId: string;
+  readonly topicId: string;
+  /** Of the topic; 0: not known. */
+  readonly deleteRetentionMs: number;
+}
+
 const requestTimeoutMs = 5_000;
 /** The tag is worth waiting for at the start: the first answers would have cursors without it. */
 const firstAnswerMs = 10_000;
@@ -37,6 +44,7 @@ export class LogWatch {
   #timer: Timer | undefined;
   #asking: Promise<void> | null = null;
   #tag: string | null = null;
+  #known: KnownLog | null = null;
   #topicWindowMs = Number.POSITIVE_INFINITY;
 
   constructor(options: LogWatchOptions) {
@@ -47,6 +55,11 @@ export class LogWatch {
   /** For cursors; null: not known, or the brokers have no topic ids. */
   get tag(): string | null {
     return this.#tag;
+  }
+
+  /** Null: not known, or the brokers have no topic ids. */
+  get log(): KnownLog | null {
+    return this.#known;
   }
 
   /** W2. */
@@ -90,6 +103,8 @@ export class LogWatch {
     const lagMs = configs?.values.get('min.compaction.lag.ms') ?? null;
     if (configs?.code === 0 && lagMs !== null) this.#topicWindowMs = Number(lagMs);
     if (identity === null || this.#stopping.signal.aborted) return;
+    const deleteRetentionMs = Number(configs?.values.get('delete.retention.ms') ?? 0);
+    this.#known = { clusterId: identity.clusterId, topicId: identity.topicId.toString('hex'), deleteRetentionMs };
     const tag = logTag(identity.clusterId, identity.topicId);
     const before = this.#tag;
     this.#tag = tag;

@@ -1,5 +1,6 @@
 /**
- * This instance's copy of the topic `state`: reads the slots that it holds from their beginning, and follows them.
+ * This instance's copy of the topic `state`: reads the slots that it holds, from their snapshots on or from their beginning,
+ * and follows them.
  *
  *   log reader → StateCopy (store, progress, listeners) ; LogRange → replays ; LogWatch → which log it is
  *
@@ -19,6 +20,8 @@ import { LogWatch } from './log-watch.ts';
 import { Replays } from './replays.ts';
 import { type SlotFreshness } from './select.ts';
 import { WantedSlots } from './wanted-slots.ts';
+import { type SnapshotFolder } from './snapshot-folder.ts';
+import { type SnapshotLog, Snapshots } from './snapshots.ts';
 import { type SlotBatch, StateCopy, type StateCopyOptions } from './state-copy.ts';
 import { type ReplayStart, type StateFeed, type StateListener } from './state-feed.ts';
 import { type StoreView } from './store.ts';
@@ -44,6 +47,8 @@ export interface ReplicaOptions extends StateCopyOptions {
   readonly holds?: 'all' | 'none';
   /** Default: 30 s. */
   readonly identityEveryMs?: number;
+  /** Absent: none are read or written. */
+  readonly snapshots?: { readonly folder: SnapshotFolder; readonly intervalMs: number };
   /** Reading has ended for good; the process should. */
   readonly onFatal: (error: HoldfastError) => void;
 }
@@ -63,6 +68,7 @@ export class Replica implements Component, StateView, StateFeed {
   readonly #range: LogRange;
   readonly #replays: Replays;
   readonly #watch: LogWatch;
+  readonly #snapshots: Snapshots | null;
   /** How often each slot was assigned to the reader or taken from it: what waits for a slot sees that. */
   readonly #rounds: number[];
   readonly #stopping = new AbortController();
@@ -106,6 +112,7 @@ export class Replica implements Component, StateView, StateFeed {
         for (const slot of this.#wanted.held) this.#startOver(slot);
       },
     });
+    this.#snapshots = this.#createSnapshots();
     this.#range = new LogRange({ kafka, name: 'state replays', clock });
     this.#replays = new Replays({
       place: (slot) => this.#copy.place(slot),
@@ -118,14 +125,16 @@ export class Replica implements Component, StateView, StateFeed {
 
   /** Resolves when every slot that is held has been read to its end. */
   async start(signal: AbortSignal): Promise<void> {
-    const { topic, clock, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const startedMonotonicMs = clock.monotonicMs();
     this.#sweeper = clock.every(sweepMs, () => this.#copy.store.sweepTombstones());
     await this.#watch.start(signal);
     await this.#reader.start(signal);
     this.#isReading = true;
     const held = [...this.#wanted.held];
-    for (const slot of held) this.#reader.assign(topic, slot, 'earliest');
+    for (const slot of held) await this.#begin(slot);
+    this.#snapshots?.sayRefused();
+    this.#snapshots?.start();
     const until = manyWaits(AbortSignal.any([signal, this.#stopping.signal])); // one per slot
     await Promise.all(held.map((slot) => this.#load(slot, until)));
     const seconds = ((clock.monotonicMs() - startedMonotonicMs) / 1000).toFixed(1);
@@ -139,6 +148,23 @@ export class Replica implements Component, StateView, StateFeed {
     this.#watch.stop();
     this.#range.stop();
     await this.#reader.stop();
+    await this.#snapshots?.stop();
+  }
+
+  #createSnapshots(): Snapshots | null {
+    const { snapshots, slots, clock, logger } = this.#options;
+    if (snapshots === undefined) return null;
+    const log = (): SnapshotLog | null => {
+      const known = this.#watch.log;
+      if (known === null) return null;
+      const { clusterId, topicId, deleteRetentionMs } = known;
+      return { identity: { clusterId, topicId, slots }, deleteRetentionMs };
+    };
+    return new Snapshots({
+      ...{ ...snapshots, store: this.#copy.store, log, clock, logger },
+      place: (slot) => this.#copy.saved(slot),
+      restored: (slot, place) => this.#copy.restore(slot, place),
+    });
   }
 
   /** From now on these slots are the instance's own; others are let go, but for those that are borrowed. */
@@ -171,7 +197,7 @@ export class Replica implements Component, StateView, StateFeed {
 
   #acquire(slot: Slot): void {
     this.#copy.reset(slot);
-    this.#assign(slot);
+    this.#assign(slot, 'snapshot');
   }
 
   #letGo(slot: Slot): void {
@@ -186,22 +212,35 @@ export class Replica implements Component, StateView, StateFeed {
     this.#options.logger.warn({ slot }, 'slot of state reads anew');
     const wasLoaded = this.#copy.isLoaded(slot);
     this.#copy.reset(slot);
-    if (wasLoaded) this.#assign(slot);
+    if (wasLoaded) this.#assign(slot, 'beginning');
     else if (this.#isReading) {
       this.#bumpRound(slot);
       this.#reader.assign(this.#options.topic, slot, 'earliest'); // whoever loads it goes on
     }
   }
 
-  /** Reads a slot from its beginning, once reading has begun at all. */
-  #assign(slot: Slot): void {
+  /** Reads a slot, once reading has begun at all: from its snapshot on or, if that is of a log before, from its beginning. */
+  #assign(slot: Slot, from: 'snapshot' | 'beginning'): void {
     this.#bumpRound(slot);
     if (!this.#isReading || this.#stopping.signal.aborted) return;
-    this.#reader.assign(this.#options.topic, slot, 'earliest');
-    this.#load(slot, this.#stopped).catch((thrown: unknown) => {
+    if (from === 'beginning') this.#reader.assign(this.#options.topic, slot, 'earliest');
+    const begun = from === 'snapshot' ? this.#begin(slot) : Promise.resolve();
+    const loaded = begun.then(() => {
+      this.#snapshots?.sayRefused();
+      return this.#load(slot, this.#stopped);
+    });
+    loaded.catch((thrown: unknown) => {
       if (isAbort(thrown, this.#stopping.signal)) return;
       this.#options.logger.error({ slot, cause: messageOf(thrown) }, 'slot of state not read');
     });
+  }
+
+  /** The slot's leaves out of its snapshot if there is one, and the reader goes on from there. Never rejects. */
+  async #begin(slot: Slot): Promise<void> {
+    const round = this.#rounds[slot];
+    const place = (await this.#snapshots?.load(slot)) ?? null;
+    if (round !== this.#rounds[slot] || this.#stopping.signal.aborted) return; // somebody else has begun it
+    this.#reader.assign(this.#options.topic, slot, place?.nextOffset ?? 'earliest');
   }
 
   #bumpRound(slot: Slot): void {
@@ -211,6 +250,7 @@ export class Replica implements Component, StateView, StateFeed {
   async #load(slot: Slot, signal: AbortSignal): Promise<void> {
     for (;;) {
       const round = this.#rounds[slot];
+      if (!this.#wanted.held.has(slot)) return;
       try {
         await this.#reader.caughtUp(this.#options.topic, slot, signal);
       } catch (thrown) {

@@ -35,13 +35,14 @@ import { PeerRaces } from './peer-race.ts';
 import { reportSlots } from './position-report.ts';
 import { readinessOf } from './readiness.ts';
 import { RegistryWatch } from './registry-watch.ts';
-import { Replica } from './replica.ts';
+import { Replica, type ReplicaOptions } from './replica.ts';
 import { routesOf } from './routes/all.ts';
 import { type ClusterHealth } from './routes/cluster.ts';
 import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { createStreamMetrics } from './stream-metrics.ts';
 import { Streams } from './streams.ts';
+import { SnapshotFolder } from './snapshot-folder.ts';
 import { Tables } from './tables.ts';
 import { Wishes } from './wishes.ts';
 
@@ -66,6 +67,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     slots,
     resumeWindowMs: settings.resumeWindowMs,
     metrics: ownMetrics,
+    ...snapshotsOf(settings, instanceId),
   });
   const tables = new Tables({ ...common, topicPrefix, slots });
   const producer = new Producer({ kafka });
@@ -165,6 +167,11 @@ function divertOf(settings: QueryApiSettings, parts: DivertParts): { divert: Div
     metrics,
   });
   return { divert, peers };
+}
+
+function snapshotsOf(settings: QueryApiSettings, instanceId: string): Pick<ReplicaOptions, 'snapshots'> {
+  const { dataDir, snapshotIntervalMs: intervalMs } = settings;
+  return intervalMs === 0 ? {} : { snapshots: { folder: new SnapshotFolder(dataDir, instanceId), intervalMs } };
 }
 
 function healthOf(replica: Replica, registry: RegistryWatch | null): ClusterHealth {

@@ -42,6 +42,18 @@ export class SlotProgress {
     return this.#loadedAtMonotonicMs !== null;
   }
 
+  /** Where a snapshot was written: as if everything up to there had been read, and its marker while loading (F2). */
+  restore(at: Unfinished, marker: { readonly lagMs: number; readonly writtenAtMs: number } | null): void {
+    this.#highest = { epoch: at.epoch, seq: at.seq };
+    this.#complete = { slot: this.slot, epoch: at.epoch, seq: at.seq };
+    if (marker !== null) this.#marker = { countsFromMonotonicMs: null, ...marker };
+  }
+
+  /** What the last marker said. */
+  get lastMarker(): { readonly lagMs: number; readonly writtenAtMs: number } | null {
+    return this.#marker === null ? null : { lagMs: this.#marker.lagMs, writtenAtMs: this.#marker.writtenAtMs };
+  }
+
   /** A leaf record or tombstone was applied. Hot: one call per record. */
   record(epoch: bigint, seq: bigint, more = false): void {
     const highest = this.#highest;

@@ -22,12 +22,15 @@ export interface SnapshotsOptions {
   readonly store: LeafStore;
   /** Where the slot's copy stands; null: it is not read to its end, or half of a position is. */
   readonly place: (slot: Slot) => SlotPlaceSaved | null;
+  /** The slot's leaves are in the store: its copy stands there now. Throws if that cannot be. */
+  readonly restored: (slot: Slot, place: SlotPlaceSaved) => void;
+  /** The log that is read; null: not known. Nothing is read or written then. */
+  readonly log: () => SnapshotLog | null;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** The log that snapshots must be of. */
 export interface SnapshotLog {
   readonly identity: LogIdentity;
   /** delete.retention.ms of the topic. */
@@ -46,24 +49,20 @@ export class Snapshots {
   readonly #refused = new Map<string, Slot[]>();
   readonly #failures = new RateLimited();
   readonly #stopping = new AbortController();
-  #log: SnapshotLog | null = null;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
   }
 
-  /** Before the first `load`, and whenever it is another log. */
-  open(log: SnapshotLog): void {
-    this.#log = log;
-  }
-
   /** Puts the slot's leaves into the store; returns where to read on, null: at the beginning. Never rejects. */
   async load(slot: Slot): Promise<SlotPlaceSaved | null> {
-    const { folder, store, clock } = this.#options;
+    const { folder, store, clock, restored } = this.#options;
+    const clears = store.clearsOf(slot);
     try {
       const bytes = await folder.read(slot);
       if (bytes === null) return null;
+      if (store.clearsOf(slot) !== clears) return null; // it is read otherwise by now
       const snapshot = checkSnapshot(bytes);
       const problem = this.#problemOf(snapshot.head, slot);
       if (problem !== null) return this.#refuse(slot, problem);
@@ -72,10 +71,14 @@ export class Snapshots {
         if (clock.monotonicMs() - sinceMonotonicMs < 20) continue;
         await clock.sleep(0);
         sinceMonotonicMs = clock.monotonicMs();
+        if (store.clearsOf(slot) !== clears) break;
       }
+      if (store.clearsOf(slot) !== clears) throw new SlotCleared();
+      restored(slot, snapshot.head.place);
       this.#noteWritten(slot, snapshot.head.place);
       return snapshot.head.place;
     } catch (thrown) {
+      if (thrown instanceof SlotCleared) return null; // and what is there now is not ours
       store.clearSlot(slot);
       return this.#refuse(slot, messageOf(thrown));
     }
@@ -83,7 +86,7 @@ export class Snapshots {
 
   /** SS1. */
   #problemOf(head: SlotHead, slot: Slot): string | null {
-    const log = this.#log;
+    const log = this.#options.log();
     if (log === null) return 'it is not known which log it would have to be of';
     const { identity } = log;
     if (head.log.clusterId !== identity.clusterId) return `it is of cluster ${head.log.clusterId}`;
@@ -104,13 +107,16 @@ export class Snapshots {
     return null;
   }
 
-  /** After the last `load`: says what was refused, and begins to write. */
   start(): void {
-    const { intervalMs, folder, logger } = this.#options;
+    this.#loop = this.#run(this.#options.intervalMs);
+  }
+
+  /** After `load`: one line for each problem, with all slots that have it (SS1). */
+  sayRefused(): void {
+    const { folder, logger } = this.#options;
     for (const [cause, slots] of this.#refused)
       logger.warn({ slots, folder: folder.path, cause }, 'snapshot refused, slots read from the topic');
     this.#refused.clear();
-    if (intervalMs > 0) this.#loop = this.#run(intervalMs);
   }
 
   async #run(intervalMs: number): Promise<void> {
@@ -127,12 +133,11 @@ export class Snapshots {
 
   /** Writes the slots that went on since they were written last. Never rejects (SS3). */
   async writeChanged(signal: AbortSignal): Promise<void> {
-    const { folder, logger, clock } = this.#options;
-    if (this.#log === null) return;
+    const { folder, logger, clock, log } = this.#options;
     let written = 0;
     try {
-      for (let slot = 0; slot < this.#log.identity.slots; slot += 1) {
-        if (await this.#write(slot, this.#log.identity, signal)) written += 1;
+      for (let slot = 0; slot < (log()?.identity.slots ?? 0); slot += 1) {
+        if (await this.#write(slot, signal)) written += 1;
       }
       if (written > 0) await folder.flush();
     } catch (thrown) {
@@ -143,13 +148,14 @@ export class Snapshots {
     }
   }
 
-  async #write(slot: Slot, log: LogIdentity, signal: AbortSignal): Promise<boolean> {
+  async #write(slot: Slot, signal: AbortSignal): Promise<boolean> {
     const { folder, store, clock, place: placeOf } = this.#options;
     const place = placeOf(slot);
     const before = this.#written.get(slot);
     const isOnDisk = before?.clears === store.clearsOf(slot) && before.nextOffset === place?.nextOffset;
-    if (place === null || isOnDisk) return false;
-    const head = { log, slot, writtenAtMs: clock.nowMs(), place };
+    const log = this.#options.log();
+    if (log === null || place === null || isOnDisk) return false;
+    const head = { log: log.identity, slot, writtenAtMs: clock.nowMs(), place };
     try {
       await folder.write(slot, encodeSlot(store, head), signal); // SS2
     } catch (thrown) {
@@ -169,7 +175,6 @@ export class Snapshots {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new Error('snapshots stop'));
     await this.#loop;
-    if (this.#options.intervalMs === 0) return;
     const late = new AbortController();
     const timer = this.#options.clock.after(stopMs, () => late.abort(new Error('the stop has no more time')));
     await this.writeChanged(late.signal);

@@ -14,10 +14,11 @@ import { type Slot } from '../schemas/slot.ts';
 import { leafChange } from './leaf-change.ts';
 import { LeafStore } from './leaf-store.ts';
 import { type QueryApiMetrics } from './metrics.ts';
-import { PositionIndex } from './position-index.ts';
+import { PositionIndex, type PositionIndexOptions } from './position-index.ts';
 import { type SlotPlace } from './replays.ts';
 import { type SlotFreshness } from './select.ts';
 import { SlotFeed } from './slot-feed.ts';
+import { type SlotPlaceSaved } from './slot-head.ts';
 import { SlotProgress } from './slot-progress.ts';
 import { type StateListener } from './state-feed.ts';
 import { decodeStateRecord } from './state-record.ts';
@@ -59,8 +60,11 @@ export class StateCopy {
     this.#slots = Array.from({ length: options.slots }, (_, slot) => this.#newSlot(slot, new SlotFeed(slot), true));
   }
 
-  #newSlot(slot: Slot, feed: SlotFeed, isHeld: boolean): CopiedSlot {
-    const index = new PositionIndex({ entriesMax: indexEntriesMax, windowMs: this.#options.resumeWindowMs });
+  get #indexOptions(): PositionIndexOptions {
+    return { entriesMax: indexEntriesMax, windowMs: this.#options.resumeWindowMs };
+  }
+
+  #newSlot(slot: Slot, feed: SlotFeed, isHeld: boolean, index = new PositionIndex(this.#indexOptions)): CopiedSlot {
     const progress = new SlotProgress(slot, (last) => index.ended(last));
     return { isHeld, feed, progress, index, nextOffset: null, logTimeMs: 0 };
   }
@@ -140,6 +144,28 @@ export class StateCopy {
     return this.#slots[slot]?.progress.isLoaded ?? false;
   }
 
+  /** Where the slot's copy stands, for a snapshot; null: it is not read to its end, or half of a position is. */
+  saved(slot: Slot): SlotPlaceSaved | null {
+    const copied = this.#slots[slot];
+    if (copied?.isHeld !== true || !copied.progress.isLoaded) return null;
+    const { progress, index, nextOffset, logTimeMs } = copied;
+    const { complete, unfinished, lastMarker: marker } = progress;
+    if (nextOffset === null || complete === null || unfinished !== null) return null;
+    return { nextOffset, logTimeMs, epoch: complete.epoch, seq: complete.seq, marker, index: index.encode() };
+  }
+
+  /** The store has the slot's leaves from a snapshot, and reading goes on at its place. Throws RecordMalformed. */
+  restore(slot: Slot, place: SlotPlaceSaved): void {
+    const copied = this.#slots[slot];
+    if (copied === undefined) return;
+    const index = PositionIndex.decode(place.index, this.#indexOptions);
+    const restored = this.#newSlot(slot, copied.feed, copied.isHeld, index);
+    restored.progress.restore(place, place.marker);
+    restored.nextOffset = place.nextOffset;
+    restored.logTimeMs = place.logTimeMs;
+    this.#slots[slot] = restored;
+  }
+
   /** Forgets a slot: it is read anew, and held from now on if it was not. Its listeners are told. */
   reset(slot: Slot): void {
     this.#forget(slot, true);
@@ -153,7 +179,7 @@ export class StateCopy {
   #forget(slot: Slot, isHeld: boolean): void {
     const copied = this.#slots[slot];
     if (copied === undefined) return;
-    if (copied.nextOffset !== null) this.store.clearSlot(slot);
+    this.store.clearSlot(slot);
     this.#slots[slot] = this.#newSlot(slot, copied.feed, isHeld);
     copied.feed.reset();
   }

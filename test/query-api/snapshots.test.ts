@@ -33,6 +33,8 @@ function createSnapshots(
     instanceId: string;
     intervalMs: number;
     place: (slot: number) => SlotPlaceSaved | null;
+    restored: (slot: number, place: SlotPlaceSaved) => void;
+    log: Partial<SnapshotLog['identity']> | null;
   }> = {},
 ) {
   const lines: Record<string, unknown>[] = [];
@@ -43,11 +45,12 @@ function createSnapshots(
     folder,
     store,
     place: of.place ?? ((slot) => (slot === 2 ? null : placeOf(slot))),
-    intervalMs: of.intervalMs ?? 0,
+    restored: of.restored ?? (() => undefined),
+    log: () => (of.log === null ? null : { ...log, identity: { ...log.identity, ...of.log } }),
+    intervalMs: of.intervalMs ?? 60_000,
     clock: { ...systemClock, nowMs: () => of.nowMs ?? 1_800_000_000_000 },
     logger,
   });
-  snapshots.open(log);
   return { snapshots, store, folder, lines };
 }
 const long = 'x'.repeat(2_000);
@@ -68,11 +71,10 @@ async function written(): Promise<void> {
   await snapshots.writeChanged(signal);
 }
 /** What a start finds. */
-async function loaded(of: Parameters<typeof createSnapshots>[0] = {}, other: Partial<SnapshotLog['identity']> = {}) {
+async function loaded(of: Parameters<typeof createSnapshots>[0] = {}) {
   const made = createSnapshots(of);
-  made.snapshots.open({ ...log, identity: { ...log.identity, ...other } });
   const places = [await made.snapshots.load(0), await made.snapshots.load(1), await made.snapshots.load(2)];
-  made.snapshots.start();
+  made.snapshots.sayRefused();
   return { ...made, places };
 }
 
@@ -85,15 +87,15 @@ test('slots that were read to their end are written and come back with their pla
   expect(lines).toEqual([]);
 });
 
-test.each<[string, Parameters<typeof createSnapshots>[0], Partial<SnapshotLog['identity']>, string]>([
-  ['of another cluster', {}, { clusterId: 'other' }, 'it is of cluster c'],
-  ['of a topic that was made anew', {}, { topicId: 'other' }, 'it is of topic t'],
-  ['of another number of slots', {}, { slots: 4 }, 'it is of 3 slots, not 4'],
-  ['older than half of delete.retention.ms', { nowMs: 1_800_000_000_000 + 43_200_001 }, {}, 'it is older than 43200 s'],
-  ['of the future', { nowMs: 1_800_000_000_000 - 60_001 }, {}, 'it is of the future'],
-])('a snapshot %s is refused in one line, and its slots are read from the topic (SS1)', async (_, of, other, cause) => {
+test.each<[string, Parameters<typeof createSnapshots>[0], string]>([
+  ['of another cluster', { log: { clusterId: 'other' } }, 'it is of cluster c'],
+  ['of a topic that was made anew', { log: { topicId: 'other' } }, 'it is of topic t'],
+  ['of another number of slots', { log: { slots: 4 } }, 'it is of 3 slots, not 4'],
+  ['older than half of delete.retention.ms', { nowMs: 1_800_000_000_000 + 43_200_001 }, 'it is older than 43200 s'],
+  ['of the future', { nowMs: 1_800_000_000_000 - 60_001 }, 'it is of the future'],
+])('a snapshot %s is refused in one line, and its slots are read from the topic (SS1)', async (_, of, cause) => {
   await written();
-  const { places, store, lines } = await loaded(of, other);
+  const { places, store, lines } = await loaded(of);
   expect(places).toEqual([null, null, null]);
   expect(store.size).toBe(0);
   expect(lines).toEqual([expect.objectContaining({ slots: [0, 1], cause: expect.stringContaining(cause) })]);
@@ -107,19 +109,35 @@ test('at the edge of what is believed it is believed (SS1)', async () => {
 
 test('without knowing the log nothing is believed, and nothing written (SS1)', async () => {
   await written();
-  const { store, folder, lines } = createSnapshots();
-  const snapshots = new Snapshots({
-    folder,
-    store,
-    place: (slot) => placeOf(slot, 9n),
-    intervalMs: 0,
-    clock: systemClock,
-    logger: silentLogger,
-  });
+  const { snapshots, folder } = createSnapshots({ log: null, place: (slot) => placeOf(slot, 9n) });
   const before = await folder.read(0);
-  expect(await snapshots.load(0)).toBeNull();
   await snapshots.writeChanged(signal);
   expect(await folder.read(0)).toEqual(before);
+  const { places, lines } = await loaded({ log: null });
+  expect(places).toEqual([null, null, null]);
+  expect(lines).toEqual([expect.objectContaining({ cause: 'it is not known which log it would have to be of' })]);
+});
+
+test('a place that the copy cannot take costs the slot its leaves, too (SS1)', async () => {
+  await written();
+  const restored = (slot: number) => {
+    if (slot === 1) throw new Error('no position index');
+  };
+  const { places, store, lines } = await loaded({ restored });
+  expect(places).toEqual([placeOf(0), null, null]);
+  expect([...store.devices()]).toEqual(['d0']);
+  expect(lines).toEqual([expect.objectContaining({ slots: [1], cause: expect.stringContaining('no position index') })]);
+});
+
+test('a slot that is read otherwise while its file is read keeps what it has', async () => {
+  await written();
+  const { snapshots, store, lines } = createSnapshots();
+  const loading = snapshots.load(0);
+  store.clearSlot(0);
+  store.apply(0, 'read', 'openconfig:/x', null, { epoch: 1n, seq: 1n, receivedAtNs: 1n });
+  expect(await loading).toBeNull();
+  expect(store.devicesOf(0)).toEqual(['read']);
+  snapshots.sayRefused();
   expect(lines).toEqual([]);
 });
 
@@ -199,7 +217,7 @@ test('a disk that cannot be written costs a line, not more (SS3)', async () => {
   expect(await snapshots.load(0)).toBeNull();
 });
 
-test('it writes every interval, and at a stop; not at all when it is off', async () => {
+test('it writes every interval, and at a stop', async () => {
   let next = 1n;
   const on = createSnapshots({ intervalMs: 20, place: (slot) => (slot === 0 ? placeOf(0, next) : null) });
   fill(on.store);
@@ -211,11 +229,6 @@ test('it writes every interval, and at a stop; not at all when it is off', async
   await on.snapshots.stop();
   const { places } = await loaded();
   expect(places[0]?.nextOffset).toBe(7n);
-  const off = createSnapshots({ instanceId: 'off', intervalMs: 0 });
-  fill(off.store);
-  off.snapshots.start();
-  await off.snapshots.stop();
-  expect(await off.folder.read(0)).toBeNull();
 });
 
 test('instances of any name have folders of their own below the data folder', () => {

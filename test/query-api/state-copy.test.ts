@@ -213,3 +213,29 @@ test('twenty thousand leaf records take a small part of a second', () => {
   // The aim is 250 ms of a core for a second's worth; the bound leaves room for a busy machine.
   expect(performance.now() - startedMs).toBeLessThan(1_000);
 });
+
+test('a slot that was restored goes on where it was saved, and is not fresh before it has heard of a marker', () => {
+  const { copy } = createCopy();
+  const marker = encodeFrame(8, markerCodec.encode({ ...emptyMarker('synced'), lagMs: 4 }));
+  expect(copy.saved(1)).toBeNull();
+  copy.apply(batch([leafRecord('d', '/a', 1n, 1n), leafRecord('d', '/b', 2n, 1n), record('|slot', 3n, marker)]));
+  expect(copy.saved(1)).toBeNull(); // not read to its end
+  copy.loaded(1);
+  const place = copy.saved(1)!;
+  expect(place).toMatchObject({ nextOffset: offset + 1n, epoch: 5n, seq: 3n, marker: { lagMs: 4, writtenAtMs: 1 } });
+  copy.apply(batch([leafRecord('d', '/a', 4n, 2n, true)]));
+  expect(copy.saved(1)).toBeNull(); // half of a position
+  const other = createCopy().copy;
+  other.restore(1, place);
+  expect([other.complete(1), other.saved(1), other.freshness(1).kind]).toEqual([
+    { slot: 1, epoch: 5n, seq: 3n },
+    null,
+    'incomplete',
+  ]);
+  other.loaded(1);
+  expect(other.saved(1)).toEqual(place);
+  expect(other.freshness(1).kind).toBe('estimated');
+  other.apply(batch([leafRecord('d', '/a', 4n, 2n), record('|slot', 4n, marker)]));
+  expect([other.complete(1)?.seq, other.freshness(1).kind]).toEqual([4n, 'known']);
+  expect(() => other.restore(1, { ...place, index: Buffer.from([9]) })).toThrow('position index');
+});
