@@ -1,0 +1,147 @@
+/**
+ * How long a query-api process with 1 M leaves takes until it is ready, killed with −9 before: from its snapshot, and from the
+ * topic alone, which has two records per leaf. A Kafka of its own beside it, and a marker per slot and second, as a replicator
+ * writes them. Needs `dist/` (`npm run build`).
+ * Targets: 5 s from the snapshot, 15 s from the topic, on 2 cores. `npx tsx bench/restart.ts [devices=2000] [leaves=500] [rounds=3]`
+ */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EmbeddedKafka } from '../cli/embedded-kafka.ts';
+import { systemClock } from '../core/clock.ts';
+import { Producer } from '../core/kafka/producer.ts';
+import { silentLogger } from '../core/logger.ts';
+import { encodeFrame } from '../schemas/frame.ts';
+import { leafCodec } from '../schemas/leaf.ts';
+import { emptyMarker, markerCodec } from '../schemas/marker.ts';
+import { encodeHeader } from '../schemas/position.ts';
+import { slotOf } from '../schemas/slot.ts';
+import { leafKey, slotMarkerKey } from '../schemas/topics.ts';
+import { encodeTypedValue } from '../schemas/value.ts';
+import { freePort } from '../test/support/free-port.ts';
+import { HoldfastProcess } from '../test/support/holdfast-process.ts';
+import { testJars } from '../test/support/test-cache.ts';
+
+const [devices = 2_000, leavesPerDevice = 500, rounds = 3] = process.argv.slice(2).map(Number);
+const slots = 64;
+const recordsPerLeaf = 2;
+const prefix = 'bench.';
+const topic = `${prefix}state`;
+const never = new AbortController().signal;
+const dir = await mkdtemp(join(tmpdir(), 'holdfast-restart-'));
+const seqs = Array.from({ length: slots }, () => 0n);
+const epoch = 1_795_246_383_702n;
+
+const kafka = new EmbeddedKafka({ jarsDir: await testJars(console.log), dataDir: join(dir, 'kafka'), nodes: 1, clock: systemClock }); // prettier-ignore
+await kafka.start(never);
+const producer = new Producer({
+  kafka: { brokers: kafka.brokers, clientId: 'bench', logger: silentLogger, clock: systemClock },
+});
+await producer.start(never);
+
+const headerAt = (slot: number, seq: bigint): Buffer =>
+  encodeHeader({ slot, epoch, seq, kind: 'data', rpc: 0, more: false, receivedAtNs: systemClock.nowNs() });
+
+async function fill(round: number): Promise<void> {
+  for (let device = 0; device < devices; device += 1) {
+    const name = `leaf-${device}`;
+    const slot = slotOf(name, slots);
+    const records = Array.from({ length: leavesPerDevice }, (_, leaf) => {
+      const seq = (seqs[slot] ?? 0n) + 1n;
+      seqs[slot] = seq;
+      const path = `/interfaces/interface[name=et-0/0/${Math.floor(leaf / 20)}]/state/counters/counter-${leaf % 20}`;
+      const value = encodeTypedValue({ kind: 'uint', value: BigInt(round * 1_000_000 + leaf) * 1_000_003n });
+      const timestampNs = 1_795_246_383_702_000_001n + seq;
+      const encoded = leafCodec.encode({ device: name, origin: 'openconfig', path, value, timestampNs, atomicRoot: '', sampled: true }); // prettier-ignore
+      return { key: Buffer.from(leafKey(name, 'openconfig', path)), value: encodeFrame(7, encoded), header: headerAt(slot, seq) }; // prettier-ignore
+    });
+    await producer.send(topic, slot, records);
+  }
+}
+
+/** As a replicator that has nothing to do. */
+async function mark(): Promise<void> {
+  const value = encodeFrame(8, markerCodec.encode({ ...emptyMarker('synced'), lagMs: 1 }));
+  const key = Buffer.from(slotMarkerKey);
+  await Promise.all(seqs.map((seq, slot) => producer.send(topic, slot, [{ key, value, header: headerAt(slot, seq) }])));
+}
+
+const http = `127.0.0.1:${await freePort()}`;
+const gnmi = `127.0.0.1:${await freePort()}`;
+function start(snapshotIntervalMs: number): HoldfastProcess {
+  const settings = {
+    'kafka-brokers': kafka.brokers.join(','),
+    'topic-prefix': prefix,
+    slots,
+    'replication-factor': 1,
+    'instance-id': 'bench',
+    'advertised-host': '127.0.0.1',
+    'http-listen': http,
+    'gnmi-listen': gnmi,
+    'data-dir': join(dir, 'data'),
+    'snapshot-interval-ms': snapshotIntervalMs,
+    'log-format': 'json',
+  };
+  return new HoldfastProcess('query-api', ['query-api', ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])]); // prettier-ignore
+}
+
+async function isReady(): Promise<boolean> {
+  return (await fetch(`http://${http}/readyz`).catch(() => null))?.ok === true;
+}
+
+async function readySeconds(snapshotIntervalMs: number): Promise<{ seconds: number; process: HoldfastProcess }> {
+  const startedMs = performance.now();
+  const process = start(snapshotIntervalMs);
+  while (!(await isReady())) {
+    if (performance.now() - startedMs > 240_000) throw new Error(`not ready:\n${process.output.slice(-3_000)}`);
+    await systemClock.sleep(20);
+  }
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const metrics = await (await fetch(`http://${http}/metrics`)).text();
+  const [, leaves = ''] = /^holdfast_query_api_leaves (\d+)/m.exec(metrics) ?? [];
+  if (Number(leaves) !== devices * leavesPerDevice) throw new Error(`ready with ${leaves} leaves`);
+  return { seconds, process };
+}
+
+let marking = true;
+try {
+  const first = start(0); // makes the topics
+  while (!(await fetch(`http://${http}/metrics`).catch(() => null))) await systemClock.sleep(100);
+  while (!/state loaded/.test(first.output)) await systemClock.sleep(100);
+  await first.kill();
+  for (let round = 0; round < recordsPerLeaf; round += 1) await fill(round);
+  console.log(`${devices * leavesPerDevice} leaves, ${recordsPerLeaf} records each, ${slots} slots`);
+  const markers = (async () => {
+    while (marking) {
+      await mark();
+      await systemClock.sleep(1_000);
+    }
+  })();
+  await systemClock.sleep(1_500);
+  for (let round = 0; round < rounds; round += 1) {
+    const { seconds, process } = await readySeconds(0);
+    await process.kill();
+    console.log(`from the topic alone: ready after ${seconds.toFixed(1)} s`);
+  }
+  const { process: writing } = await readySeconds(3_000);
+  const files = async (): Promise<number> =>
+    (await readdir(join(dir, 'data', 'state', 'i-bench')).catch(() => [])).filter((name) => name.endsWith('.snapshot')).length; // prettier-ignore
+  while ((await files()) < slots) await systemClock.sleep(100);
+  await writing.kill();
+  for (let round = 0; round < rounds; round += 1) {
+    const { seconds, process } = await readySeconds(3_600_000);
+    const line = process.logs.find((entry) => entry['msg'] === 'state loaded');
+    if (/snapshot refused/.test(process.output)) throw new Error(process.output.slice(-3_000));
+    await process.kill();
+    console.log(
+      `from the snapshot: ready after ${seconds.toFixed(1)} s, of it ${String(line?.['seconds'])} s for state`,
+    );
+  }
+  marking = false;
+  await markers;
+} finally {
+  marking = false;
+  await producer.stop();
+  await kafka.stop();
+  await rm(dir, { recursive: true, force: true });
+}
