@@ -4,10 +4,14 @@
  * writes them. Needs `dist/` (`npm run build`).
  * Targets: 5 s from the snapshot, 15 s from the topic, on 2 cores. `npx tsx bench/restart.ts [devices=2000] [leaves=500] [rounds=3]`
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { EmbeddedKafka } from '../cli/embedded-kafka.ts';
+import { kafkaJars } from '../cli/kafka-jars.ts';
 import { systemClock } from '../core/clock.ts';
 import { Producer } from '../core/kafka/producer.ts';
 import { silentLogger } from '../core/logger.ts';
@@ -19,8 +23,6 @@ import { slotOf } from '../schemas/slot.ts';
 import { leafKey, slotMarkerKey } from '../schemas/topics.ts';
 import { encodeTypedValue } from '../schemas/value.ts';
 import { freePort } from '../test/support/free-port.ts';
-import { HoldfastProcess } from '../test/support/holdfast-process.ts';
-import { testJars } from '../test/support/test-cache.ts';
 
 const [devices = 2_000, leavesPerDevice = 500, rounds = 3] = process.argv.slice(2).map(Number);
 const slots = 64;
@@ -32,7 +34,13 @@ const dir = await mkdtemp(join(tmpdir(), 'holdfast-restart-'));
 const seqs = Array.from({ length: slots }, () => 0n);
 const epoch = 1_795_246_383_702n;
 
-const kafka = new EmbeddedKafka({ jarsDir: await testJars(console.log), dataDir: join(dir, 'kafka'), nodes: 1, clock: systemClock }); // prettier-ignore
+const root = fileURLToPath(new URL('..', import.meta.url));
+const jarsDir = await kafkaJars({
+  pomFile: join(root, 'pom.xml'),
+  cacheDir: process.env['HOLDFAST_CACHE_DIR'] ?? join(homedir(), '.cache', 'holdfast'),
+  onProgress: console.log,
+});
+const kafka = new EmbeddedKafka({ jarsDir, dataDir: join(dir, 'kafka'), nodes: 1, clock: systemClock }); // prettier-ignore
 await kafka.start(never);
 const producer = new Producer({
   kafka: { brokers: kafka.brokers, clientId: 'bench', logger: silentLogger, clock: systemClock },
@@ -68,7 +76,12 @@ async function mark(): Promise<void> {
 
 const http = `127.0.0.1:${await freePort()}`;
 const gnmi = `127.0.0.1:${await freePort()}`;
-function start(snapshotIntervalMs: number): HoldfastProcess {
+interface Part {
+  readonly output: () => string;
+  readonly kill: () => Promise<void>;
+}
+
+function start(snapshotIntervalMs: number): Part {
   const settings = {
     'kafka-brokers': kafka.brokers.join(','),
     'topic-prefix': prefix,
@@ -82,65 +95,76 @@ function start(snapshotIntervalMs: number): HoldfastProcess {
     'snapshot-interval-ms': snapshotIntervalMs,
     'log-format': 'json',
   };
-  return new HoldfastProcess('query-api', ['query-api', ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])]); // prettier-ignore
+  const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const child = spawn(process.execPath, [join(root, 'dist', 'cli', 'main.js'), 'query-api', ...flags]);
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const ended = once(child, 'close');
+  return {
+    output: () => output,
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
 }
 
 async function isReady(): Promise<boolean> {
   return (await fetch(`http://${http}/readyz`).catch(() => null))?.ok === true;
 }
 
-async function readySeconds(snapshotIntervalMs: number): Promise<{ seconds: number; process: HoldfastProcess }> {
+async function readySeconds(snapshotIntervalMs: number): Promise<{ seconds: number; part: Part }> {
   const startedMs = performance.now();
-  const process = start(snapshotIntervalMs);
+  const part = start(snapshotIntervalMs);
   while (!(await isReady())) {
-    if (performance.now() - startedMs > 240_000) throw new Error(`not ready:\n${process.output.slice(-3_000)}`);
+    if (performance.now() - startedMs > 240_000) throw new Error(`not ready:\n${part.output().slice(-3_000)}`);
     await systemClock.sleep(20);
   }
   const seconds = (performance.now() - startedMs) / 1_000;
   const metrics = await (await fetch(`http://${http}/metrics`)).text();
   const [, leaves = ''] = /^holdfast_query_api_leaves (\d+)/m.exec(metrics) ?? [];
   if (Number(leaves) !== devices * leavesPerDevice) throw new Error(`ready with ${leaves} leaves`);
-  return { seconds, process };
+  return { seconds, part };
 }
 
-let marking = true;
+const marking = { on: true };
 try {
   const first = start(0); // makes the topics
   while (!(await fetch(`http://${http}/metrics`).catch(() => null))) await systemClock.sleep(100);
-  while (!/state loaded/.test(first.output)) await systemClock.sleep(100);
+  while (!/state loaded/.test(first.output())) await systemClock.sleep(100);
   await first.kill();
   for (let round = 0; round < recordsPerLeaf; round += 1) await fill(round);
   console.log(`${devices * leavesPerDevice} leaves, ${recordsPerLeaf} records each, ${slots} slots`);
   const markers = (async () => {
-    while (marking) {
+    while (marking.on) {
       await mark();
       await systemClock.sleep(1_000);
     }
   })();
   await systemClock.sleep(1_500);
   for (let round = 0; round < rounds; round += 1) {
-    const { seconds, process } = await readySeconds(0);
-    await process.kill();
+    const { seconds, part } = await readySeconds(0);
+    await part.kill();
     console.log(`from the topic alone: ready after ${seconds.toFixed(1)} s`);
   }
-  const { process: writing } = await readySeconds(3_000);
+  const { part: writing } = await readySeconds(3_000);
   const files = async (): Promise<number> =>
     (await readdir(join(dir, 'data', 'state', 'i-bench')).catch(() => [])).filter((name) => name.endsWith('.snapshot')).length; // prettier-ignore
   while ((await files()) < slots) await systemClock.sleep(100);
   await writing.kill();
   for (let round = 0; round < rounds; round += 1) {
-    const { seconds, process } = await readySeconds(3_600_000);
-    const line = process.logs.find((entry) => entry['msg'] === 'state loaded');
-    if (/snapshot refused/.test(process.output)) throw new Error(process.output.slice(-3_000));
-    await process.kill();
-    console.log(
-      `from the snapshot: ready after ${seconds.toFixed(1)} s, of it ${String(line?.['seconds'])} s for state`,
-    );
+    const { seconds, part } = await readySeconds(3_600_000);
+    const output = part.output();
+    await part.kill();
+    if (output.includes('snapshot refused')) throw new Error(output.slice(-3_000));
+    const [, ofState = '?'] = /"seconds":([\d.]+)[^\n]*state loaded/.exec(output) ?? [];
+    console.log(`from the snapshot: ready after ${seconds.toFixed(1)} s, of it ${ofState} s for state`);
   }
-  marking = false;
+  marking.on = false;
   await markers;
 } finally {
-  marking = false;
+  marking.on = false;
   await producer.stop();
   await kafka.stop();
   await rm(dir, { recursive: true, force: true });
