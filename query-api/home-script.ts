@@ -148,6 +148,7 @@ const showCluster = (cluster) => {
   const troubles = [];
   if (!kafkaOk) troubles.push('Kafka does not answer: what you see is as it was before, nothing new comes in.');
   else if (slots.held < slots.total) troubles.push((slots.total - slots.held) + ' of ' + slots.total + ' slots have no owner: their devices are not collected.');
+  else if (slots.unanswered > 0) troubles.push(slots.unanswered + ' of ' + slots.total + ' slots are answered by no query-api: questions about their devices get 503, or wait for a loan.');
   else if (stalenessMs === null) troubles.push('State is incomplete: a replicator has not written every slot yet.');
   banner(troubles.join(' '));
 };

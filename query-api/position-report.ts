@@ -30,6 +30,19 @@ export function reportSlots(slots: number, held: HeldSlots): InstanceSlot[] {
   return report;
 }
 
+/** How many slots none of these instances reports with at most `freshMs`: questions about them are answered by nobody. */
+export function slotsUnanswered(
+  slots: number,
+  reporters: Iterable<{ readonly slots: readonly InstanceSlot[]; readonly seenMs: number }>,
+  freshMs: number,
+): number {
+  const answered = new Set<Slot>();
+  for (const { slots: reports, seenMs } of reporters) {
+    for (const { slot, stalenessMs } of reports) if (stalenessMs + seenMs <= freshMs) answered.add(slot);
+  }
+  return slots - answered.size;
+}
+
 /** What the slot is at most behind by now; `recordAgeMs`: since the report can at the earliest have been written. */
 export function concludeFrom(report: InstanceSlot, recordAgeMs: number): ReportedSlot {
   return { epoch: report.epoch, seq: report.seq, stalenessMs: report.stalenessMs + recordAgeMs }; // PR2, PR3

@@ -78,7 +78,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const context: ApiContext = { ...identity, limits: settings, state: replica, divert, desired, wishes };
   const readiness = (): Readiness => readinessNow(settings, tables, replica);
   const registry = registryWatch(settings, deps, logger);
-  const health = healthOf(replica, registry);
+  const health = healthOf(settings, replica, registry);
   const schemaRecords = () => tables.schemas.values();
   const streams = new Streams({ context, limits: settings, metrics: createStreamMetrics(metrics), logger });
   const routes = routesOf({ context, health, streams, metrics, readiness, schemaRecords, version: deps.version });
@@ -174,8 +174,9 @@ function snapshotsOf(settings: QueryApiSettings, instanceId: string): Pick<Repli
   return intervalMs === 0 ? {} : { snapshots: { folder: new SnapshotFolder(dataDir, instanceId), intervalMs } };
 }
 
-function healthOf(replica: Replica, registry: RegistryWatch | null): ClusterHealth {
+function healthOf(settings: QueryApiSettings, replica: Replica, registry: RegistryWatch | null): ClusterHealth {
   return {
+    readyStalenessMs: settings.readyStalenessMs,
     kafkaOk: () => replica.kafkaOk,
     worstStalenessMs: () => replica.worstStalenessMs(),
     registryAnswers: () => registry?.answers ?? null,

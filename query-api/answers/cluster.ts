@@ -9,7 +9,11 @@ export const clusterAnswer = envelope(
   z.object({
     kafka: reachable,
     schemaRegistry: reachable.optional().describe('Only where an external one is set'),
-    slots: z.object({ total: wholeNumber, held: wholeNumber }),
+    slots: z.object({
+      total: wholeNumber,
+      held: wholeNumber.describe('By ingest: their devices are collected'),
+      unanswered: wholeNumber.describe('No query-api of the last seconds reports them fresh'),
+    }),
     devices: z.object({ total: wholeNumber, synced: wholeNumber }),
     instances: z.record(z.string(), wholeNumber).describe('Living instances by role'),
     stalenessMs: z.number().nullable().describe('Largest of all slots; null while one is unknown'),

@@ -2,6 +2,7 @@
 import { clusterAnswer } from '../answers/cluster.ts';
 import { type ApiContext, isSynced } from '../api-context.ts';
 import { type Route, success } from '../route.ts';
+import { slotsUnanswered } from '../position-report.ts';
 import { slotsHeld } from './ownership.ts';
 
 export interface ClusterHealth {
@@ -10,6 +11,8 @@ export interface ClusterHealth {
   worstStalenessMs(): number | null;
   /** `null` where the schemas are kept in Kafka. */
   registryAnswers(): boolean | null;
+  /** A slot that an instance reports with more staleness does not count as answered. */
+  readonly readyStalenessMs: number;
 }
 
 export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route[] {
@@ -37,7 +40,7 @@ export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route
         return success({
           kafka: health.kafkaOk() ? 'ok' : 'unreachable',
           ...(registry === null ? {} : { schemaRegistry: registry ? 'ok' : 'unreachable' }),
-          slots: { total: slots, held: slotsHeld(tables, slots) },
+          slots: { total: slots, held: slotsHeld(tables, slots), unanswered: unanswered(context, health) },
           devices: { total: tables.devices.size, synced },
           instances: Object.fromEntries([...roles].sort(([a], [b]) => (a < b ? -1 : 1))),
           stalenessMs: health.worstStalenessMs(),
@@ -45,4 +48,13 @@ export function clusterRoutes(context: ApiContext, health: ClusterHealth): Route
       },
     },
   ];
+}
+
+/** Slots that no query-api of the last seconds reports fresh. */
+function unanswered({ tables, slots }: ApiContext, health: ClusterHealth): number {
+  const reporters = [...tables.instances.entries()].flatMap(([id, { role, slots: reports }]) => {
+    const seenMs = tables.sightings.isAlive(id) ? tables.sightings.seenMs(id) : undefined;
+    return role === 'query-api' && seenMs !== undefined ? [{ slots: reports, seenMs }] : [];
+  });
+  return slotsUnanswered(slots, reporters, health.readyStalenessMs);
 }

@@ -210,6 +210,7 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
     streams,
     health: {
       kafkaOk: () => facts.kafkaOk,
+      readyStalenessMs: 10_000,
       worstStalenessMs: () => 12,
       registryAnswers: () => facts.registryAnswers,
     },

@@ -130,20 +130,27 @@ test('cluster: a slot counts as held while its holder is there, in the life that
   for (let slot = 0; slot < 4; slot += 1) own(slot, slot < 3 ? 'ingest-1' : 'ingest-2');
   seeInstance('ingest-1', 'ingest');
   seeInstance('ingest-2', 'ingest', { incarnation: 'i2' });
+  seeInstance('query-1', 'query-api', { slots: [{ slot: 0, epoch, seq: 1n, stalenessMs: 40 }] });
+  seeInstance('query-2', 'query-api', {
+    slots: [
+      { slot: 0, epoch, seq: 1n, stalenessMs: 40 },
+      { slot: 1, epoch, seq: 1n, stalenessMs: 20_000 },
+    ],
+  });
   await api.addDevice('a');
   await api.addDevice('b');
   api.setStatus('a', 'synced');
   expect((await api.ask('/api/v1/cluster')).body.data).toEqual({
     kafka: 'ok',
-    slots: { total: 4, held: 3 },
+    slots: { total: 4, held: 3, unanswered: 3 }, // one has only an old copy
     devices: { total: 2, synced: 1 },
-    instances: { ingest: 2 },
+    instances: { ingest: 2, 'query-api': 2 },
     stalenessMs: 12,
   });
   api.facts.kafkaOk = false;
   api.clock.push(6_000);
   const away = (await api.ask('/api/v1/cluster')).body.data;
-  expect(away).toMatchObject({ kafka: 'unreachable', slots: { held: 0 }, instances: {} });
+  expect(away).toMatchObject({ kafka: 'unreachable', slots: { held: 0, unanswered: 4 }, instances: {} });
 });
 
 test('the owner of the one slot of an answer is named', async () => {
