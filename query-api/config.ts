@@ -65,7 +65,11 @@ export const queryApiSettings = {
     { min: 100, max: 3_600_000 },
     'ms within which a client must have sent a whole request, 408 and the end of its connection otherwise',
   ),
-  readReplicas: setting.choice(['all'], 'all', 'query-api instances that hold each slot; only `all` for now'),
+  readReplicas: setting.choice(
+    ['all', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16'],
+    'all',
+    'query-api instances that hold each slot, 1 to 16, or all; the same at every query-api',
+  ),
   snapshotIntervalMs: setting.integer(
     60_000,
     { min: 0, max: 3_600_000 },

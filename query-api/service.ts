@@ -42,6 +42,7 @@ import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { createStreamMetrics } from './stream-metrics.ts';
 import { Streams } from './streams.ts';
+import { SlotChoice } from './slot-choice.ts';
 import { SnapshotFolder } from './snapshot-folder.ts';
 import { Tables } from './tables.ts';
 import { Wishes } from './wishes.ts';
@@ -61,14 +62,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     stalenessMs: () => replica.worstStalenessMs(),
     slotsCaughtUp: () => replica.slotsCaughtUp(),
   });
-  const replica = new Replica({
-    ...common,
-    topic: topicOf(topicPrefix, 'state'),
-    slots,
-    resumeWindowMs: settings.resumeWindowMs,
-    metrics: ownMetrics,
-    ...snapshotsOf(settings, instanceId),
-  });
+  const replica = replicaOf(settings, { ...common, metrics: ownMetrics, ...snapshotsOf(settings, instanceId) });
   const tables = new Tables({ ...common, topicPrefix, slots });
   const producer = new Producer({ kafka });
   const setup = new KafkaSetup({ settings, kafka, producer, env: deps.env, clock, logger });
@@ -107,7 +101,14 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     slots: () => reportSlots(slots, replica),
     random: deps.random,
   });
-  const parts = [tables, replica, record, ...(registry === null ? [] : [registry])];
+  const chosen = slotChoiceOf(settings, { ...identity, replica, logger });
+  const parts = [
+    tables,
+    replica,
+    record,
+    ...(chosen === null ? [] : [chosen]),
+    ...(registry === null ? [] : [registry]),
+  ];
   return {
     components: [peers, server, gnmi, producer, setup, new SideBySide('tables and state', parts)],
     get address() {
@@ -115,6 +116,15 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     },
     readiness,
   };
+}
+
+function replicaOf(
+  settings: QueryApiSettings,
+  common: Pick<ReplicaOptions, 'kafka' | 'clock' | 'logger' | 'onFatal' | 'metrics' | 'snapshots'>,
+): Replica {
+  const { topicPrefix, slots, resumeWindowMs, readReplicas } = settings;
+  const holds = readReplicas === 'all' ? 'all' : 'none'; // none until they are chosen
+  return new Replica({ ...common, topic: topicOf(topicPrefix, 'state'), slots, resumeWindowMs, holds });
 }
 
 interface ChangeParts {
@@ -162,7 +172,7 @@ function divertOf(settings: QueryApiSettings, parts: DivertParts): { divert: Div
       clock,
       onAttempt: (outcome) => metrics.peerAttempts.inc({ outcome }),
     }),
-    lender: null,
+    lender: settings.readReplicas === 'all' ? null : replica,
     clock,
     metrics,
   });
@@ -172,6 +182,17 @@ function divertOf(settings: QueryApiSettings, parts: DivertParts): { divert: Div
 function snapshotsOf(settings: QueryApiSettings, instanceId: string): Pick<ReplicaOptions, 'snapshots'> {
   const { dataDir, snapshotIntervalMs: intervalMs } = settings;
   return intervalMs === 0 ? {} : { snapshots: { folder: new SnapshotFolder(dataDir, instanceId), intervalMs } };
+}
+
+/** Null where everybody holds everything. */
+function slotChoiceOf(
+  settings: QueryApiSettings,
+  parts: Pick<DivertParts, 'instanceId' | 'clock' | 'tables' | 'replica'> & { readonly logger: Logger },
+): SlotChoice | null {
+  const { readReplicas, slots, readyStalenessMs } = settings;
+  if (readReplicas === 'all') return null;
+  const { instanceId: self, replica: holder, ...common } = parts;
+  return new SlotChoice({ ...common, self, holder, slots, replicas: Number(readReplicas), freshMs: readyStalenessMs });
 }
 
 function healthOf(settings: QueryApiSettings, replica: Replica, registry: RegistryWatch | null): ClusterHealth {

@@ -16,19 +16,17 @@ export interface AssignmentMember {
   readonly zone: string;
 }
 
-export type ReadReplicas = number | 'all';
-
 /** Room above the fair share. Less moves more slots at every change, more lets one instance carry the others' load. */
 const slackFactor = 1.25;
 
 /** The holders of each slot, the n-th entry for slot n; each the instances by falling score. */
 export function assignSlots(
   members: readonly AssignmentMember[],
-  options: { readonly slots: number; readonly replicas: ReadReplicas },
+  options: { readonly slots: number; readonly replicas: number },
 ): readonly (readonly string[])[] {
   const { slots } = options;
   const sorted = [...members].sort((a, b) => (a.instance < b.instance ? -1 : 1)); // equal scores: by name, everywhere
-  const replicas = options.replicas === 'all' ? sorted.length : Math.min(options.replicas, sorted.length);
+  const replicas = Math.min(options.replicas, sorted.length);
   if (replicas === sorted.length) return Array.from({ length: slots }, () => sorted.map(({ instance }) => instance));
   const bound = slotsHeldMax({ slots, replicas, members: sorted.length });
   const rows = sorted.map((member) => ({ ...member, hash: hashText(member.instance), room: bound }));

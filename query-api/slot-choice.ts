@@ -2,9 +2,9 @@
  * Which slots this instance holds, with `readReplicas` holders a slot: everybody computes the same assignment from the
  * table of instances, and each changes from what it holds to what it is assigned in its own time.
  *
- * SH1. What is assigned is loaded at once; what is not any more is kept until as many others as there should be report it
+ * SH1. What is assigned is loaded at once; what is not any more is kept until all others that it is assigned to report it
  *      fresh. So a slot that moves is never without a holder, and for a while has one more.
- * SH2. Kept no longer than a bound, if anybody else holds it at all: one holder that does not come must not fill our memory.
+ * SH2. Kept no longer than a bound, if one of those holds it at all: one holder that does not come must not fill our memory.
  * SH3. Before the table is known to be of now, and while instances come and go, nothing is decided: an instance that
  *      starts first would load everything, and drop most of it when the second is seen.
  */
@@ -15,7 +15,7 @@ import { type Slot } from '../schemas/slot.ts';
 import { type CandidateTables } from './candidates.ts';
 import { isDraining } from './group-map.ts';
 import { concludeFrom } from './position-report.ts';
-import { type AssignmentMember, assignSlots, type ReadReplicas } from './slot-assignment.ts';
+import { type AssignmentMember, assignSlots } from './slot-assignment.ts';
 
 /** What follows the decision. */
 export interface SlotHolder {
@@ -28,7 +28,7 @@ export interface SlotChoiceOptions {
   readonly tables: CandidateTables & { readonly loaded: boolean };
   readonly self: string;
   readonly slots: number;
-  readonly replicas: ReadReplicas;
+  readonly replicas: number;
   /** A slot reported with at most so much staleness counts as held. */
   readonly freshMs: number;
   readonly clock: Clock;
@@ -53,18 +53,8 @@ export class SlotChoice implements Component {
     this.#options = options;
   }
 
-  get held(): ReadonlySet<Slot> {
-    return this.#held;
-  }
-
   start(): Promise<void> {
-    const { replicas, clock, slots, holder } = this.#options;
-    if (replicas === 'all') {
-      this.#held = new Set(Array.from({ length: slots }, (_, slot) => slot));
-      holder.hold(this.#held);
-    } else {
-      this.#timer = clock.every(stepMs, () => this.step());
-    }
+    this.#timer = this.#options.clock.every(stepMs, () => this.step());
     return Promise.resolve();
   }
 
@@ -117,22 +107,18 @@ export class SlotChoice implements Component {
       if (wanted.has(slot)) return false;
       const sinceMonotonicMs = this.#unwantedSince.get(slot) ?? nowMonotonicMs;
       this.#unwantedSince.set(slot, sinceMonotonicMs);
-      const others = assigned[slot]?.length ?? 0;
-      const present = this.#othersHolding(slot);
+      const others = assigned[slot] ?? [];
+      const present = others.filter((instance) => this.#reportsFresh(instance, slot)).length;
       const overdue = nowMonotonicMs - sinceMonotonicMs > keepMsMax && present > 0;
-      return present < others && !overdue;
+      return present < others.length && !overdue;
     });
   }
 
-  #othersHolding(slot: Slot): number {
-    const { tables, self, freshMs } = this.#options;
-    let count = 0;
-    for (const [id, { role, slots }] of tables.instances.entries()) {
-      if (id === self || role !== 'query-api' || !tables.sightings.isProven(id)) continue;
-      const report = slots.find((one) => one.slot === slot);
-      if (report === undefined) continue;
-      if (concludeFrom(report, tables.sightings.recordAgeMs(id)).stalenessMs <= freshMs) count += 1;
-    }
-    return count;
+  #reportsFresh(instance: string, slot: Slot): boolean {
+    const { tables, freshMs } = this.#options;
+    if (!tables.sightings.isProven(instance)) return false;
+    const report = tables.instances.get(instance)?.slots.find((one) => one.slot === slot);
+    if (report === undefined) return false;
+    return concludeFrom(report, tables.sightings.recordAgeMs(instance)).stalenessMs <= freshMs;
   }
 }

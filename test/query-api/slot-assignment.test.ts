@@ -101,14 +101,6 @@ test('SA3: one instance alone in its zone is not given more than its share', () 
   expect(loads.get('alone')).toBeLessThanOrEqual(slotsHeldMax({ slots: 60, replicas: 2, members: 6 }));
 });
 
-test('`all`: every instance holds every slot', () => {
-  const holders = assignSlots(fleet(3), { slots: 2, replicas: 'all' });
-  expect(holders).toEqual([
-    ['query-api-0', 'query-api-1', 'query-api-2'],
-    ['query-api-0', 'query-api-1', 'query-api-2'],
-  ]);
-});
-
 test('nobody there, nobody holds anything', () => {
   expect(assignSlots([], { slots: 2, replicas: 2 })).toEqual([[], []]);
 });
