@@ -17,10 +17,10 @@ export interface HeldSlots {
   complete(slot: Slot): Position | null;
 }
 
-/** Of all slots, those that this instance can answer from (PR1). */
-export function reportSlots(slots: number, held: HeldSlots): InstanceSlot[] {
+/** Of the slots that this instance is to hold, those that it can answer from (PR1). */
+export function reportSlots(slots: Iterable<Slot>, held: HeldSlots): InstanceSlot[] {
   const report: InstanceSlot[] = [];
-  for (let slot = 0; slot < slots; slot += 1) {
+  for (const slot of slots) {
     const freshness = held.freshness(slot);
     if (freshness.kind === 'absent' || freshness.kind === 'incomplete') continue;
     const position = held.complete(slot);

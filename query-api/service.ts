@@ -88,6 +88,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   });
   const source = { tables, deviceChanges: tables.deviceChanges, state: replica, metrics: createGnmiMetrics(metrics) };
   const gnmi = createGnmiEndpoint({ settings, env: deps.env, instanceId, clock, logger, ...source });
+  const chosen = slotChoiceOf(settings, { ...identity, replica, logger });
   const record = new InstanceRecord({
     ...common,
     producer,
@@ -98,10 +99,9 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
     version: deps.version,
     http: () => server.address,
     gnmi: () => gnmi.address,
-    slots: () => reportSlots(slots, replica),
+    slots: () => reportSlots(chosen?.held ?? Array(slots).keys(), replica),
     random: deps.random,
   });
-  const chosen = slotChoiceOf(settings, { ...identity, replica, logger });
   const parts = [
     tables,
     replica,

@@ -53,6 +53,11 @@ export class SlotChoice implements Component {
     this.#options = options;
   }
 
+  /** What it is to hold; borrowed slots are not among them, nor reported: they may go at any moment. */
+  get held(): ReadonlySet<Slot> {
+    return this.#held;
+  }
+
   start(): Promise<void> {
     this.#timer = this.#options.clock.every(stepMs, () => this.step());
     return Promise.resolve();

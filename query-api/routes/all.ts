@@ -28,7 +28,15 @@ export interface RouteSources {
   readonly version: string;
 }
 
-export function routesOf({ context, health, streams, metrics, readiness, schemaRecords, version }: RouteSources): Route[] {
+export function routesOf({
+  context,
+  health,
+  streams,
+  metrics,
+  readiness,
+  schemaRecords,
+  version,
+}: RouteSources): Route[] {
   const routes: Route[] = [
     homeRoute,
     ...stateRoutes(context), // the hot ones first: Express tries one after another

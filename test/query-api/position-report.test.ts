@@ -16,7 +16,7 @@ test('PR1: only slots that can be answered from are reported, with position and 
     { kind: 'estimated', stalenessMs: 70 },
   ];
   const complete = (slot: number) => (slot === 2 ? { slot, epoch: 5n, seq: 9n } : null);
-  expect(reportSlots(4, { freshness: (slot) => freshness[slot]!, complete })).toEqual([
+  expect(reportSlots([0, 1, 2, 3], { freshness: (slot) => freshness[slot]!, complete })).toEqual([
     { slot: 2, epoch: 5n, seq: 9n, stalenessMs: 4 },
     { slot: 3, epoch: 0n, seq: 0n, stalenessMs: 70 },
   ]);
@@ -54,7 +54,7 @@ function* lags(run: Run, ageOf: (sightings: Sightings) => number) {
     for (; nowMs < untilMs; nowMs += 1) {
       if (nowMs === nextReportMs) {
         const arriveMs = nowMs + run.flightMs[n % run.flightMs.length]!;
-        flying.push({ atMs: arriveMs, report: reportSlots(1, view)[0]! });
+        flying.push({ atMs: arriveMs, report: reportSlots([0], view)[0]! });
         nextReportMs = Math.max(nowMs + 1_000, arriveMs); // the next one is written when this one is durable
       }
       if (flying[0]?.atMs === nowMs) {

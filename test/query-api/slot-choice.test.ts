@@ -139,6 +139,7 @@ test('SH1: when a third comes no slot is ever held less than twice, and in the e
   fleet.slow.add('c');
   await fleet.seconds(20);
   expect([fleet.held('a'), fleet.held('b')]).toEqual([all, all]); // c has loaded nothing yet
+  expect([...fleet.holdings.get('a')!.held].sort((a, b) => a - b)).toEqual(all);
   fleet.slow.clear();
   await fleet.seconds(10);
   for (const slot of all) expect(fleet.holdersOf(slot)).toHaveLength(2);
