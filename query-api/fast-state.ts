@@ -108,8 +108,9 @@ export class FastState {
   /** `undefined`: too much for here. */
   #page({ patterns: [named], encoding, limit }: StateQuestion, device: string, slot: Slot): StatePage | undefined {
     if (named === undefined) return undefined;
-    const found = this.#context.state.store.find(device, named.pattern, named.text);
-    if (found.length > Math.min(limit, leavesMax)) return undefined;
+    const most = Math.min(limit, leavesMax);
+    const found = this.#context.state.store.select([named]).leaves(device, '', most + 1); // no view is made in vain
+    if (found.length > most) return undefined;
     const nowNs = this.#context.clock.nowNs();
     const leaves: string[] = [];
     let chars = 0;

@@ -2,7 +2,8 @@
  * Positions of a sealed generation as events of bounded size.
  *
  * SE1. An event ends between positions, and its id is the cursor there. A position that both deletes and sets is two
- *      events, the deletes first, and the id moves with the second: who stops between the two is told the deletes again.
+ *      events, the deletes first, and a very large one several; the id moves with the last of them: who stops before it
+ *      is told the position again.
  */
 import { type ValueEncoding } from '../schemas/value.ts';
 import { type ChangeTexts } from './change-text.ts';
@@ -58,13 +59,15 @@ export class StreamEvents {
     const { texts, encoding } = this.#options;
     if (event !== this.#event) this.#end();
     this.#event = event;
-    const before = this.#chars;
+    let chars = 0;
     for (const { value, merged } of changes) {
       const text = texts.format(value, encoding, nowNs, merged);
       this.#parts.push(text);
       this.#chars += text.length;
+      chars += text.length;
+      if (this.#chars >= eventChars) this.#end(); // a sweep of a large device is one position
     }
-    return this.#chars - before;
+    return chars;
   }
 
   #end(): void {

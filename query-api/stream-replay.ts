@@ -5,8 +5,11 @@
  * SR1. While a slot is behind, its live changes are not for the stream: the log has them. From the turn in which
  *      everything that the store has was read, they are, and nothing lies between.
  * SR2. Asking the log blocks nobody: the stream goes on writing what it has.
+ * SR3. What the log no longer has while it is read, or has more of than can be replayed, is a gap: a client that was cut
+ *      off instead would come back with the same cursor, to the same end.
  */
 import { isAbort } from '../core/abort.ts';
+import { HoldfastError } from '../core/errors.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type StreamGap } from './sse-text.ts';
@@ -44,6 +47,7 @@ export class StreamReplay {
   readonly #behind = new Map<Slot, Position>();
   #running: Running | null = null;
   #failure: Error | null = null;
+  #isExpired = false;
 
   constructor(options: StreamReplayOptions) {
     this.#options = options;
@@ -66,11 +70,13 @@ export class StreamReplay {
   clear(): void {
     this.#behind.clear();
     this.#running = null;
+    this.#isExpired = false;
   }
 
   /** Does what can be done at once. */
   step(): ReplayStep {
     if (this.#failure !== null) return { kind: 'failed', error: this.#failure };
+    if (this.#isExpired) return { kind: 'gap', reason: 'cursor-expired' };
     const running = this.#running;
     if (running === null) return this.#begin();
     if (running.batch !== null) {
@@ -112,7 +118,10 @@ export class StreamReplay {
         wake();
       },
       (thrown: unknown) => {
-        if (!isAbort(thrown, signal) && this.#running === running) this.#failure = thrown as Error;
+        if (isAbort(thrown, signal) || this.#running !== running) return;
+        if (thrown instanceof HoldfastError && thrown.code === 'NOT_CAUGHT_UP')
+          this.#isExpired = true; // SR3
+        else this.#failure = thrown as Error;
         wake();
       },
     );

@@ -284,7 +284,10 @@ export class Subscriber implements StateListener {
     const nowNs = clock.nowNs();
     // Formatted in the turn in which they were read, written as fast as the client takes them.
     const texts = part.leaves.map((leaf) => formatLeaf(leaf, part.slot, encoding, nowNs));
-    for (const data of eventsOf(texts)) await this.#write(writer, 'update', data, this.#id);
+    for (const data of eventsOf(texts)) {
+      if (this.#gap !== null) return; // SS4: what stands here is of a slot that was read anew since
+      await this.#write(writer, 'update', data, this.#id);
+    }
   }
 
   #settles(): boolean {

@@ -22,6 +22,7 @@ export class WantedSlots {
   readonly #held: Set<Slot>;
   #own: ReadonlySet<Slot>;
   readonly #users = new Map<Slot, number>();
+  #isStopped = false;
   readonly #lingering = new Map<Slot, Timer>();
 
   constructor(options: WantedSlotsOptions) {
@@ -53,12 +54,14 @@ export class WantedSlots {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const timer of this.#lingering.values()) timer.cancel();
     this.#lingering.clear();
   }
 
   #giveBack(slot: Slot): void {
     const { clock, lingerMs } = this.#options;
+    if (this.#isStopped) return;
     const left = (this.#users.get(slot) ?? 1) - 1;
     if (left > 0) {
       this.#users.set(slot, left);
