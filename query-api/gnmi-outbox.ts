@@ -3,7 +3,9 @@
  *
  * O1. A leaf's newest value is what is sent; how many it stands for is counted, never lost (N15).
  * O2. A delete is never merged away: deleted and set again is sent as that, in that order.
- * O3. Markers (sync, a device that is gone) stay behind everything that was put before them.
+ * O3. Markers (sync, a device that is gone or new) stay behind everything that was put before them.
+ * O4. A change behind the removal of its device is not merged into one before it, nor taken out while that removal still
+ *     waits: it would be told first, and taken for gone with the rest. Entries of other devices are not touched by that.
  */
 import { ConflatingQueue } from '../core/conflating-queue.ts';
 import { type FedChange, type HealthChange } from './gnmi-hub.ts';
@@ -22,7 +24,7 @@ export interface PendingLeaf {
 export type PendingChange = FedChange | HealthChange;
 
 export interface Marker {
-  readonly kind: 'sync' | 'device-removed';
+  readonly kind: 'sync' | 'device-removed' | 'device-added';
   /** Empty for a sync. */
   readonly device: string;
   readonly timestampNs: bigint;
@@ -32,6 +34,8 @@ export type Pending = PendingLeaf | Marker;
 
 export class GnmiOutbox {
   readonly #queue: ConflatingQueue<string, Pending>;
+  /** Of devices that were removed: which removal was the last, and how many of them wait (O4). */
+  readonly #removals = new Map<string, { last: number; waiting: number }>();
   #coalesced = 0;
   #markers = 0;
 
@@ -62,31 +66,55 @@ export class GnmiOutbox {
       updated: isDelete ? null : change,
       merged: 0,
     };
-    return this.#queue.put(leafKey(device, key), leaf) !== 'full';
+    return this.#queue.put(this.#keyOf(device, key), leaf) !== 'full';
   }
 
   putMarker(marker: Marker): boolean {
-    return this.#queue.put(`\0${this.#markers++}`, marker) !== 'full'; // O3: a key of its own
+    this.#markers += 1;
+    if (this.#queue.put(`\0${this.#markers}`, marker) === 'full') return false; // O3: a key of its own
+    if (marker.kind === 'device-removed') {
+      const waiting = (this.#removals.get(marker.device)?.waiting ?? 0) + 1;
+      this.#removals.set(marker.device, { last: this.#markers, waiting });
+    }
+    return true;
   }
 
   /** The next entry in turn. */
   take(): Pending | undefined {
-    return this.#queue.take()?.value;
+    const pending = this.#queue.take()?.value;
+    if (pending?.kind === 'device-removed') {
+      const removal = this.#removals.get(pending.device);
+      if (removal !== undefined) removal.waiting -= 1;
+    }
+    if (this.#queue.length === 0) this.#removals.clear();
+    return pending;
   }
 
   get(device: string, key: string): PendingLeaf | undefined {
-    const pending = this.#queue.find(leafKey(device, key))?.value;
+    if (this.#isBeingRemoved(device)) return undefined;
+    const pending = this.#queue.find(this.#keyOf(device, key))?.value;
     return pending?.kind === 'leaf' ? pending : undefined;
   }
 
   /** Out of turn, because it goes with something that is sent now. */
   takeLeaf(device: string, key: string): PendingLeaf | undefined {
-    const pending = this.#queue.takeKey(leafKey(device, key))?.value;
+    if (this.#isBeingRemoved(device)) return undefined;
+    const pending = this.#queue.takeKey(this.#keyOf(device, key))?.value;
     return pending?.kind === 'leaf' ? pending : undefined;
   }
 
   clear(): void {
     this.#queue.clear();
+    this.#removals.clear();
+  }
+
+  #isBeingRemoved(device: string): boolean {
+    return (this.#removals.get(device)?.waiting ?? 0) > 0;
+  }
+
+  /** O4: other keys behind a removal than before it. */
+  #keyOf(device: string, key: string): string {
+    return `${this.#removals.get(device)?.last ?? 0}|${device}|${key}`;
   }
 
   #merge(queued: Pending, incoming: Pending): Pending | null {
@@ -102,8 +130,4 @@ export class GnmiOutbox {
     } else queued.updated = incoming.updated; // O1
     return queued;
   }
-}
-
-function leafKey(device: string, key: string): string {
-  return `${device}|${key}`;
 }

@@ -8,6 +8,8 @@
  * G1. A leaf is sent together with what waits of it in the outbox: its delete first, then the newest value. So a walk and
  *     the outbox may take turns without an older value following a newer one.
  * G2. Of an atomic group that has changed, everything that waits and is of the same message goes out in one notification.
+ * G3. The leaves of a device that is gone are told before its delete, those of a device that is new behind the delete that
+ *     may still wait: both stand in the outbox, and the new device is walked in its turn there.
  */
 import { status } from '@grpc/grpc-js';
 import { type Timer } from '../core/clock.ts';
@@ -18,7 +20,7 @@ import { slotOf } from '../schemas/slot.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { GnmiCoverage } from './gnmi-coverage.ts';
 import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
-import { GnmiOutbox } from './gnmi-outbox.ts';
+import { GnmiOutbox, type Marker } from './gnmi-outbox.ts';
 import { unavailable } from './gnmi-request.ts';
 import { GnmiTeller } from './gnmi-teller.ts';
 import { GnmiWalk } from './gnmi-walk.ts';
@@ -121,7 +123,9 @@ export class GnmiStream implements HubReader {
         if (pass.sync) this.#walked();
       } else if (this.#outbox.length > 0) {
         const pending = this.#outbox.take();
-        if (pending !== undefined) this.#teller.tell(pending);
+        if (pending?.kind === 'device-added') {
+          this.#passes.push({ walk: this.#walk([pending.device], this.#all), sync: false }); // G3
+        } else if (pending !== undefined) this.#teller.tell(pending);
       } else if (!this.#nextPass()) return false;
       if (mustStop()) return true;
     }
@@ -249,14 +253,13 @@ export class GnmiStream implements HubReader {
   onDeviceAdded(device: string): void {
     if (this.device !== null || this.#joined.has(device)) return;
     this.#joined.add(device);
-    if (!this.#options.plan.updatesOnly) this.#passes.push({ walk: this.#walk([device], this.#all), sync: false });
+    if (!this.#options.plan.updatesOnly) this.#putMarker('device-added', device); // G3
     this.#options.wake();
   }
 
   /** D12. */
   onDeviceRemoved(device: string): void {
     if (!this.#joined.delete(device)) return;
-    this.#lastSent.forget(device);
     this.#putMarker('device-removed', device);
     if (this.device !== null) {
       this.#ending = { refusal: { code: status.NOT_FOUND, details: `device ${device} was removed` } };
@@ -275,7 +278,7 @@ export class GnmiStream implements HubReader {
     this.#options.end({ code: status.INTERNAL, details: 'the stream failed; see the log of this instance' });
   }
 
-  #putMarker(kind: 'sync' | 'device-removed', device: string): void {
+  #putMarker(kind: Marker['kind'], device: string): void {
     if (!this.#outbox.putMarker({ kind, device, timestampNs: this.#options.context.clock.nowNs() })) this.#overflowed();
   }
 

@@ -57,8 +57,9 @@ export class GnmiTeller implements WalkSink {
   tell(pending: Pending): void {
     if (pending.kind === 'leaf') this.#tellLeaf(pending);
     else if (pending.kind === 'sync') this.sync();
-    else {
+    else if (pending.kind === 'device-removed') {
       this.#encoder.removeDevice(pending.device, pending.timestampNs);
+      this.#options.lastSent.forget(pending.device); // not earlier: what waited before it was told until now
       this.#deletes += 1;
     }
   }

@@ -3,7 +3,7 @@ import { formatPath } from '../../schemas/path.ts';
 import { type Subscriber } from '../simulator/subscriber.ts';
 
 /** `path=value` and `-path`, in the order of arrival, without health leaves. */
-export const told = (subscriber: Subscriber): string[] =>
+export const told = (subscriber: Pick<Subscriber, 'responses'>): string[] =>
   subscriber.responses.flatMap(({ update: notification, syncResponse }) => {
     if (syncResponse === true) return ['sync'];
     const prefix = notification?.prefix?.elems ?? [];
