@@ -86,7 +86,7 @@ export function applyNotification(
     const outcome = overtaken ? 'stale' : acceptance(entry, timeNs, update.value, context.facts);
     if (outcome !== 'store') {
       context.tally.discarded[outcome] += 1;
-      if (outcome === 'duplicate') doomed.delete(entry);
+      if (outcome === 'duplicate' || overtaken) doomed.delete(entry); // D7: refused, so nothing is replaced; another RPC may hold it (A9)
       continue;
     }
     doomed.delete(entry); // D4: replaced, not deleted

@@ -295,7 +295,7 @@ export class FencedWriter {
       prefix: null,
       value: gapMarker({ key, seq: decodeHeader(header).seq, valueBytes: value?.length ?? 0 }),
       header: marker,
-      timestampMs: Number(timestampMs),
+      timestampMs,
     };
   }
 

@@ -53,7 +53,7 @@ async function decoded(section: Buffer): Promise<Row[]> {
   for (const batch of decodeBatches(section)) {
     for (const record of await decodeRecords(batch)) {
       const { key, value, header } = record;
-      found.push({ key, value, header, timestampMs: Number(record.timestampMs) });
+      found.push({ key, value, header, timestampMs: record.timestampMs });
     }
   }
   return found;
