@@ -21,6 +21,8 @@ import { type PeerRaces, type RaceEnd } from './peer-race.ts';
 import { type StateView } from './replica.ts';
 import { type Answer, type ApiRequest } from './route.ts';
 import { type Candidate, type Choice, type DivertReason, select } from './select.ts';
+import { type StreamAnswer } from './stream-answer.ts';
+import { type StreamProxy } from './stream-proxy.ts';
 
 /** What became of a request that this instance did not answer by itself at once. */
 export const divertOutcomes = [
@@ -50,6 +52,9 @@ export type Turn =
   | { readonly kind: 'local'; readonly stalenessMs: number; readonly release: () => void }
   | { readonly kind: 'answer'; readonly answer: Answer };
 
+export type StreamTurn =
+  Extract<Turn, { readonly kind: 'local' }> | { readonly kind: 'answer'; readonly answer: Answer | StreamAnswer };
+
 /** Reads slots for a while that this instance does not hold. */
 export interface SlotLender {
   /** Resolves, when they have been read to their ends, with the way to give them back. Rejects when `signal` aborts. */
@@ -61,6 +66,7 @@ export interface DivertOptions {
   readonly state: Pick<StateView, 'freshness' | 'reached'>;
   readonly candidates: { all(): readonly Candidate[] };
   readonly races: Pick<PeerRaces, 'run'>;
+  readonly streams: Pick<StreamProxy, 'open'>;
   /** `null`: this instance holds every slot anyway. */
   readonly lender: SlotLender | null;
   readonly clock: Clock;
@@ -91,6 +97,30 @@ export class Divert {
       case 'nobody':
         return this.#borrowOrRefuse(request, requirement, choice);
     }
+  }
+
+  /** As `turn`, for a stream: what others hold is passed on as it comes; what nobody offers is borrowed while it lasts. */
+  async streamTurn(request: ApiRequest, slots: readonly Slot[], key: string): Promise<StreamTurn> {
+    const requirement = { slots, maxStalenessMs: null, atLeast: [], waitMs: 0, key };
+    const choice = this.#choose(request, requirement, { reached: true });
+    if (choice.kind === 'local') {
+      // What is held now may be assigned to others before the stream ends.
+      const release = (await this.#options.lender?.borrow(slots, request.signal)) ?? nothingToGiveBack;
+      return { ...choice, release };
+    }
+    if (choice.kind !== 'forward') return this.turn(request, requirement);
+    const { order, reason } = choice;
+    const redirect = this.#redirect(request, order, reason);
+    if (redirect !== null) return { kind: 'answer', answer: redirect };
+    const opened = await this.#options.streams.open(request, order, request.signal);
+    if (opened.kind === 'stream') {
+      this.#count(reason, opened.attempts === 1 ? 'answered' : 'retried');
+      const headers = { ...opened.answer.headers, 'Holdfast-Divert': `forwarded: ${reason}` };
+      return { kind: 'answer', answer: { ...opened.answer, headers } };
+    }
+    this.#count(reason, 'refused');
+    const detail = `nobody could answer (here: ${reason}); ${opened.told.join('; ')}`;
+    throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true, facts: { reason, asked: opened.told.length } });
   }
 
   /**
@@ -152,14 +182,8 @@ export class Divert {
     requirement: Requirement,
     { order, reason }: Extract<Choice, { readonly kind: 'forward' }>,
   ): Promise<Turn> {
-    const [first] = order;
-    if (first !== undefined && prefersRedirect(request)) {
-      const answer = redirectTo(first, request.url, reason);
-      if (answer !== null) {
-        this.#count(reason, 'redirected');
-        return { kind: 'answer', answer };
-      }
-    }
+    const redirect = this.#redirect(request, order, reason);
+    if (redirect !== null) return { kind: 'answer', answer: redirect };
     const end = await this.#race(request, requirement, order).catch((thrown: unknown) => {
       this.#count(reason, 'abandoned');
       throw thrown;
@@ -174,6 +198,13 @@ export class Divert {
       throw new HoldfastError('LIMIT_EXCEEDED', detail, { facts: { http: end.candidate.http } });
     }
     return this.#afterAllFailed(request, requirement, { reason, end });
+  }
+
+  #redirect(request: ApiRequest, order: readonly Candidate[], reason: DivertReason): Answer | null {
+    const [first] = order;
+    const answer = first !== undefined && prefersRedirect(request) ? redirectTo(first, request.url, reason) : null;
+    if (answer !== null) this.#count(reason, 'redirected');
+    return answer;
   }
 
   #race(request: ApiRequest, requirement: Requirement, order: readonly Candidate[]): Promise<RaceEnd> {

@@ -91,6 +91,11 @@ export class PeerClient implements Component {
     return first ?? ((await this.#send(peer, request, { kept: false, signal })) as IncomingMessage);
   }
 
+  /** On a connection of its own: for a stream, which would hold one of those that are shared. */
+  async openAlone(peer: Peer, request: PeerRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    return (await this.#send(peer, request, { kept: false, signal })) as IncomingMessage;
+  }
+
   start(): Promise<void> {
     return Promise.resolve();
   }

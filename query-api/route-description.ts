@@ -67,6 +67,13 @@ export interface RouteDescription {
   readonly codes: readonly ErrorCode[];
 }
 
+/** Of routes that another instance may have to answer. */
+export const redirected: AnswerDescription = {
+  description: 'Another instance answers, and the client prefers to go there',
+  body: null,
+  headers: ['Location', 'Preference-Applied', 'Holdfast-Divert'],
+};
+
 /** A route that reads the tables answers so until they are loaded. */
 export const readsTables = ['NOT_CAUGHT_UP'] as const satisfies readonly ErrorCode[];
 

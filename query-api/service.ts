@@ -41,6 +41,7 @@ import { type ClusterHealth } from './routes/cluster.ts';
 import { ApiServer } from './server.ts';
 import { SideBySide } from './side-by-side.ts';
 import { createStreamMetrics } from './stream-metrics.ts';
+import { StreamProxy } from './stream-proxy.ts';
 import { Streams } from './streams.ts';
 import { SlotChoice } from './slot-choice.ts';
 import { SnapshotFolder } from './snapshot-folder.ts';
@@ -172,6 +173,7 @@ function divertOf(settings: QueryApiSettings, parts: DivertParts): { divert: Div
       clock,
       onAttempt: (outcome) => metrics.peerAttempts.inc({ outcome }),
     }),
+    streams: new StreamProxy({ client: peers, experience, clock }),
     lender: settings.readReplicas === 'all' ? null : replica,
     clock,
     metrics,

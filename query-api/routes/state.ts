@@ -19,7 +19,7 @@ import {
   waitMsDefault,
   waitMsRange,
 } from '../query-parameters.ts';
-import { type RouteDescription } from '../route-description.ts';
+import { redirected, type RouteDescription } from '../route-description.ts';
 import { type Answer, type ApiRequest, param, type Route } from '../route.ts';
 import { stateBody } from '../state-body.ts';
 import { answerQuestion, parseQuestion, type StateQuestion } from '../state-question.ts';
@@ -35,11 +35,7 @@ const about = (summary: string): RouteDescription => ({
       body: stateAnswer,
       headers: ['Holdfast-Cursor', 'Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Owner', 'Holdfast-Divert'],
     },
-    307: {
-      description: 'Another instance answers, and the client prefers to go there',
-      body: null,
-      headers: ['Location', 'Preference-Applied', 'Holdfast-Divert'],
-    },
+    307: redirected,
   },
   requestHeaders: {
     Prefer: '`redirect`: be sent to the instance that answers, instead of having the request forwarded there',

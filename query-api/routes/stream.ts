@@ -8,8 +8,8 @@ import { streamHeaders } from '../answer-headers.ts';
 import { type ApiContext, requireDevice, requireTables } from '../api-context.ts';
 import { labelFilters } from '../parameters.ts';
 import { deviceFilter, pathFilter, valueEncoding, waitMsDefault } from '../query-parameters.ts';
-import { type RouteDescription } from '../route-description.ts';
-import { type ApiRequest, type Route } from '../route.ts';
+import { redirected, type RouteDescription } from '../route-description.ts';
+import { type Answer, type ApiRequest, type Route } from '../route.ts';
 import { type StreamGap } from '../sse-text.ts';
 import { parseQuestion } from '../state-question.ts';
 import { type StreamAnswer } from '../stream-answer.ts';
@@ -21,7 +21,10 @@ const about: RouteDescription = {
   summary: 'Leaves across devices, and every change of them',
   description:
     'Events `update`, `delete`, `synced`, `gap` and `heartbeat`, described in docs/streams.md. First the present state, then `synced`, then what changes. The `id` of an event is a cursor; with it in `Last-Event-ID` any instance goes on from there.',
-  requestHeaders: { 'Last-Event-ID': 'Cursor of the last event that was taken; without it the state comes first' },
+  requestHeaders: {
+    'Last-Event-ID': 'Cursor of the last event that was taken; without it the state comes first',
+    Prefer: '`redirect`: be sent to the instance that holds the slots, instead of having its stream passed on',
+  },
   answers: {
     200: {
       description: 'Server-sent events, until the client or this instance ends',
@@ -29,6 +32,7 @@ const about: RouteDescription = {
       contentType: 'text/event-stream',
       headers: ['Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Divert', 'X-Accel-Buffering'],
     },
+    307: redirected,
   },
   codes: ['PATH_MALFORMED', 'CURSOR_MALFORMED', 'DEVICE_UNKNOWN', 'NOT_CAUGHT_UP', 'LIMIT_EXCEEDED'],
 };
@@ -46,7 +50,11 @@ export function streamRoutes(context: ApiContext, streams: Streams): Route[] {
   ];
 }
 
-async function answerStream(context: ApiContext, streams: Streams, request: ApiRequest): Promise<StreamAnswer> {
+async function answerStream(
+  context: ApiContext,
+  streams: Streams,
+  request: ApiRequest,
+): Promise<Answer | StreamAnswer> {
   const tables = requireTables(context);
   const { patterns, encoding } = parseQuestion(request.parameters, context.limits);
   const names = request.parameters.get('device') ?? null;
@@ -61,29 +69,27 @@ async function answerStream(context: ApiContext, streams: Streams, request: ApiR
     devices: tables.devices,
     slotCount: context.slots,
   });
-  const stalenessMs = requireHeld(context, filter.slots);
   streams.takePlace(request.signal);
+  const turn = await context.divert.streamTurn(request, filter.slots, keyOf(request));
+  if (turn.kind === 'answer') return turn.answer;
+  whenGone(request.signal, turn.release);
   const start = { filter, encoding, ...(await whereToBegin(context, request, filter.slots)) };
   return {
     status: 200,
     contentType: 'text/event-stream',
-    headers: streamHeaders({ stalenessMs, instanceId: context.instanceId }),
+    headers: streamHeaders({ stalenessMs: turn.stalenessMs, instanceId: context.instanceId }),
     stream: (sink) => streams.run(start, sink),
   };
 }
 
-/** Throws `NOT_CAUGHT_UP` when a slot is not here as a whole. Returns the staleness to state. */
-function requireHeld(context: ApiContext, slots: readonly Slot[]): number {
-  let stalenessMs = 0;
-  for (const slot of slots) {
-    const freshness = context.state.freshness(slot);
-    if (freshness.kind === 'absent' || freshness.kind === 'incomplete') {
-      const reason = freshness.kind === 'absent' ? 'held by other instances' : freshness.reason;
-      throw new HoldfastError('NOT_CAUGHT_UP', `slot ${slot}: ${reason}`, { retryable: true, facts: { slot } });
-    }
-    stalenessMs = Math.max(stalenessMs, freshness.stalenessMs);
-  }
-  return Math.ceil(stalenessMs);
+/** Readers of one device come together at one instance. */
+function keyOf({ parameters }: ApiRequest): string {
+  return parameters.get('device')?.[0] ?? parameters.get('path')?.[0] ?? '';
+}
+
+function whenGone(signal: AbortSignal, release: () => void): void {
+  if (signal.aborted) release();
+  else signal.addEventListener('abort', release, { once: true });
 }
 
 interface Beginning {

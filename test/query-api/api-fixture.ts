@@ -139,7 +139,7 @@ export interface ApiOverrides extends Partial<ApiContext['limits'] & ConnectionL
   readonly streams?: Partial<StreamLimits>;
   /** False: no fast answer in front of the routes. */
   readonly fast?: boolean;
-  readonly divert?: (own: Omit<DivertOptions, 'candidates' | 'races'>) => DivertOptions;
+  readonly divert?: (own: Omit<DivertOptions, 'candidates' | 'races' | 'streams'>) => DivertOptions;
 }
 
 export async function startApi({ divert: divertOf, instanceId = 'query-1', ...overrides }: ApiOverrides = {}) {
@@ -183,8 +183,9 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
     ...overrides,
   };
   const own = { zone: '', state, lender: null, clock, metrics: ownMetrics };
-  const nobody = { run: () => Promise.reject(new Error('there is no other instance')) };
-  const divert = new Divert(divertOf?.(own) ?? { ...own, candidates: { all: () => [] }, races: nobody });
+  const nobody = (): Promise<never> => Promise.reject(new Error('there is no other instance'));
+  const alone = { candidates: { all: () => [] }, races: { run: nobody }, streams: { open: nobody } };
+  const divert = new Divert(divertOf?.(own) ?? { ...own, ...alone });
   const context: ApiContext = { instanceId, slots, limits, clock, tables, state, divert, desired, wishes };
   const facts = { tablesLoaded: true, kafkaOk: true, registryAnswers: null as boolean | null };
   const readiness = () =>

@@ -2,98 +2,16 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { request as httpRequest } from 'node:http';
 import { type SlotLender } from '../../query-api/divert.ts';
-import { PeerClient } from '../../query-api/peer-client.ts';
-import { PeerExperience } from '../../query-api/peer-experience.ts';
-import { PeerRaces } from '../../query-api/peer-race.ts';
-import { type Candidate, type ReportedSlot, type SlotFreshness } from '../../query-api/select.ts';
-import { systemClock } from '../../core/clock.ts';
+import { type SlotFreshness } from '../../query-api/select.ts';
 import { encodeCursor } from '../../schemas/cursor.ts';
 import { slotOf } from '../../schemas/slot.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
-import { type Api, epoch, slots, startApi } from './api-fixture.ts';
+import { epoch, slots } from './api-fixture.ts';
 import { type BadPeer, httpPeer, problemReply, rawPeer, stateReply } from './bad-peer.ts';
+import { bad, outcomesOf, path, report, startEntry, startHolder, stopAll } from './divert-fixture.ts';
 
-const stops: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
-
-const report: ReportedSlot = { epoch, seq: 1n, stalenessMs: 5 };
-const absent = (): SlotFreshness => ({ kind: 'absent' });
-
-/** Asked in the order of the list. */
-const candidateOf = (instance: string, http: string, cost: number, more: Partial<Candidate> = {}): Candidate => ({
-  instance,
-  http,
-  zone: '',
-  cost,
-  load: 0,
-  inFlight: 0,
-  health: 'ok',
-  report: () => report,
-  ...more,
-});
-
-interface EntryOptions {
-  readonly hedging?: boolean;
-  /** What it says of its own slots; without: it holds none. */
-  readonly freshness?: (slot: number) => SlotFreshness;
-  readonly more?: Partial<Candidate>;
-  readonly lender?: SlotLender;
-}
-
-async function startEntry(peers: readonly (readonly [instance: string, http: string])[], options: EntryOptions = {}) {
-  const experience = new PeerExperience(systemClock);
-  const client = new PeerClient({ self: 'query-1', clock: systemClock });
-  const attempts: string[] = [];
-  const { hedging = true } = options;
-  const races = new PeerRaces({
-    client,
-    experience,
-    clock: systemClock,
-    hedging,
-    onAttempt: (end) => attempts.push(end),
-  });
-  const all = (): Candidate[] =>
-    peers.map(([instance, http], n) =>
-      candidateOf(instance, http, n, {
-        health: experience.isSuspect(instance) ? 'suspect' : 'ok',
-        ...options.more,
-      }),
-    );
-  const api = await startApi({
-    divert: (own) => ({ ...own, candidates: { all }, races, lender: options.lender ?? null }),
-  });
-  stops.push(
-    () => client.stop(),
-    () => api.server.stop(),
-  );
-  await api.addDevice('leaf-1');
-  api.state.freshness = options.freshness ?? absent;
-  return { ...api, attempts, experience };
-}
-
-async function startHolder(instanceId: string, value = 1n): Promise<Api> {
-  const api = await startApi({ instanceId });
-  stops.push(() => api.server.stop());
-  await api.addDevice('leaf-1');
-  api.addLeaf('leaf-1', '/a', { kind: 'uint', value });
-  return api;
-}
-
-async function bad(starting: Promise<BadPeer>): Promise<BadPeer> {
-  const peer = await starting;
-  stops.push(() => peer.stop());
-  return peer;
-}
-
-const path = '/api/v1/devices/leaf-1/state';
-const outcomesOf = async (api: Api): Promise<string[]> =>
-  (await api.ask('/metrics')).text
-    .split('\n')
-    .filter((line) => line.startsWith('holdfast_query_api_diverted_total{'))
-    .map((line) => line.replace(/.*reason="(\w+)",outcome="(\w+)"} (\d+)/, '$1 $2 $3'));
+afterEach(stopAll);
 
 test('a request for a slot that is not held here is answered by the instance that holds it, and says so', async () => {
   const holder = await startHolder('query-2');
