@@ -1,7 +1,6 @@
 /** Real servers on the loopback, real HTTP between them; no Kafka. */
 import { afterEach, expect, test } from '@jest/globals';
 import { request as httpRequest } from 'node:http';
-import { type SlotLender } from '../../query-api/divert.ts';
 import { type SlotFreshness } from '../../query-api/select.ts';
 import { encodeCursor } from '../../schemas/cursor.ts';
 import { slotOf } from '../../schemas/slot.ts';
