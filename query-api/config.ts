@@ -68,7 +68,7 @@ export const queryApiSettings = {
   readReplicas: setting.choice(
     ['all', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16'],
     'all',
-    'query-api instances that hold each slot, 1 to 16, or all; the same at every query-api',
+    'query-api instances that hold each slot, 1 to 16, or all; the same number everywhere',
   ),
   snapshotIntervalMs: setting.integer(
     60_000,
