@@ -59,8 +59,8 @@ describe('against an array searched from its end', () => {
             if (kind === 'put' && 'key' in put) {
               const value = { n, mayMerge: put.mayMerge };
               const wouldMerge = queue.wouldMerge(put.key, value);
-            const outcome = queue.put(put.key, value);
-            expect(wouldMerge).toBe(outcome === 'merged');
+              const outcome = queue.put(put.key, value);
+              expect(wouldMerge).toBe(outcome === 'merged');
               expect(outcome).toBe(model.put(put.key, value));
               if (outcome !== 'full') produced += 1;
             } else if (kind === 'take') {
