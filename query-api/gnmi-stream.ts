@@ -10,18 +10,20 @@
  * G2. Of an atomic group that has changed, everything that waits and is of the same message goes out in one notification.
  * G3. The leaves of a device that is gone are told before its delete, those of a device that is new behind the delete that
  *     may still wait: both stand in the outbox, and the new device is walked in its turn there.
+ * G4. No sync stands behind half a set: a slot that was forgotten in mid-walk ends the stream, also where nobody tells
+ *     (ONCE and POLL are not in the hub).
  */
 import { status } from '@grpc/grpc-js';
 import { type Timer } from '../core/clock.ts';
 import { type Refusal } from '../core/gnmi/refusal.ts';
 import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
 import { type PlannedSubscription, type SubscribePlan } from '../core/gnmi/subscribe-plan.ts';
-import { slotOf } from '../schemas/slot.ts';
+import { type Slot, slotOf } from '../schemas/slot.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { GnmiCoverage } from './gnmi-coverage.ts';
 import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
 import { GnmiOutbox, type Marker } from './gnmi-outbox.ts';
-import { unavailable } from './gnmi-request.ts';
+import { refuseIncomplete, unavailable } from './gnmi-request.ts';
 import { GnmiTeller } from './gnmi-teller.ts';
 import { GnmiWalk } from './gnmi-walk.ts';
 import { type GnmiWriter } from './gnmi-writer.ts';
@@ -43,6 +45,8 @@ export interface GnmiStreamOptions {
 interface Pass {
   readonly walk: GnmiWalk;
   readonly sync: boolean;
+  /** Of the slots that are walked, how often each had been forgotten when the walk began (G4). */
+  readonly resets?: ReadonlyMap<Slot, number>;
 }
 
 export class GnmiStream implements HubReader {
@@ -98,7 +102,18 @@ export class GnmiStream implements HubReader {
       this.#schedule = new SampleSchedule(plan.subscriptions, context.clock.monotonicMs());
       this.#arm();
     }
-    this.#passes.push({ walk: this.#walk(plan.updatesOnly ? [] : devices, this.#all), sync: true }); // M11
+    this.#passes.push(this.#wholePass(plan.updatesOnly ? [] : devices)); // M11
+  }
+
+  /** All of `devices`, and the sync. */
+  #wholePass(devices: readonly string[]): Pass {
+    const { state, slots } = this.#options.context;
+    const resets = new Map<Slot, number>();
+    for (const device of devices) {
+      const slot = slotOf(device, slots);
+      if (!resets.has(slot)) resets.set(slot, state.resets(slot));
+    }
+    return { walk: this.#walk(devices, this.#all), sync: true, resets };
   }
 
   poll(): void {
@@ -120,7 +135,7 @@ export class GnmiStream implements HubReader {
       if (pass !== undefined) {
         if (!pass.walk.step(mustStop)) return true;
         this.#passes.shift();
-        if (pass.sync) this.#walked();
+        if (pass.sync) this.#walked(pass);
       } else if (this.#outbox.length > 0) {
         const pending = this.#outbox.take();
         if (pending?.kind === 'device-added') {
@@ -132,8 +147,13 @@ export class GnmiStream implements HubReader {
   }
 
   /** The present values are out: what waits in the outbox was put there before the sync (S11). */
-  #walked(): void {
-    const { plan } = this.#options;
+  #walked({ resets = new Map() }: Pass): void {
+    const { plan, context } = this.#options;
+    for (const [slot, count] of resets) {
+      if (context.state.resets(slot) === count) continue;
+      this.onSlotReset(slot); // G4
+      return;
+    }
     if (plan.mode === 'STREAM') this.#putMarker('sync', '');
     else this.#teller.sync();
     if (plan.mode === 'ONCE') this.#ending = { refusal: null }; // M1
@@ -144,7 +164,14 @@ export class GnmiStream implements HubReader {
     if (this.#ending !== null) return false;
     if (this.#polls > 0) {
       this.#polls -= 1;
-      this.#passes.push({ walk: this.#walk(plan.updatesOnly ? [] : this.#devicesNow(), this.#all), sync: true });
+      const devices = plan.updatesOnly ? [] : this.#devicesNow();
+      // A poll may have waited for those before it since it was looked at.
+      const incomplete = refuseIncomplete(devices, context.slots, (slot) => context.state.freshness(slot));
+      if (incomplete !== null) {
+        this.#options.end(incomplete); // G4
+        return false;
+      }
+      this.#passes.push(this.#wholePass(devices));
       return true;
     }
     // Half a millisecond ahead: timers that fall on the same tick of the clock belong together (S14).

@@ -33,6 +33,8 @@ export interface StateView {
   /** Of the log that all positions are of, for cursors; null while it is not known, and with brokers that have no topic ids. */
   readonly logTag: string | null;
   freshness(slot: Slot): SlotFreshness;
+  /** How often the slot was forgotten. Who reads it over several turns compares: leaves have gone unsaid if it differs. */
+  resets(slot: Slot): number;
   /** Everything up to here has been applied; `null` when the slot has no position yet. */
   complete(slot: Slot): Position | null;
   /** Waits until all `positions` have been applied; false after `waitMs`. Rejects when `signal` aborts. */
@@ -290,6 +292,10 @@ export class Replica implements Component, StateView, StateFeed {
 
   freshness(slot: Slot): SlotFreshness {
     return this.#copy.freshness(slot);
+  }
+
+  resets(slot: Slot): number {
+    return this.#copy.resets(slot);
   }
 
   complete(slot: Slot): Position | null {

@@ -52,11 +52,13 @@ export class StateCopy {
   readonly store = new LeafStore();
   readonly #options: StateCopyOptions;
   readonly #slots: CopiedSlot[];
+  readonly #resets: number[];
   readonly #waiting = new Set<() => void>();
   readonly #malformedLines = new RateLimited();
 
   constructor(options: StateCopyOptions) {
     this.#options = options;
+    this.#resets = Array.from({ length: options.slots }, () => 0);
     this.#slots = Array.from({ length: options.slots }, (_, slot) => this.#newSlot(slot, new SlotFeed(slot), true));
   }
 
@@ -179,6 +181,7 @@ export class StateCopy {
   #forget(slot: Slot, isHeld: boolean): void {
     const copied = this.#slots[slot];
     if (copied === undefined) return;
+    this.#resets[slot] = this.resets(slot) + 1;
     this.store.clearSlot(slot);
     this.#slots[slot] = this.#newSlot(slot, copied.feed, isHeld);
     copied.feed.reset();
@@ -208,6 +211,11 @@ export class StateCopy {
     if (copied === undefined) return { kind: 'incomplete', reason: 'there is no such slot' };
     if (!copied.isHeld) return { kind: 'absent' };
     return copied.progress.freshness(clock.monotonicMs(), clock.nowMs());
+  }
+
+  /** How often the slot was forgotten. Who reads it over several turns compares: leaves have gone unsaid if it differs. */
+  resets(slot: Slot): number {
+    return this.#resets[slot] ?? 0;
   }
 
   /** Everything up to here has been applied; `null` when the slot has no position yet. */

@@ -81,10 +81,11 @@ async function answerState(
 ): Promise<Answer> {
   requireTables(context);
   const question = parseQuestion(request.parameters, context.limits);
-  const turn = await context.divert.turn(request, requirementOf(context, request, slots));
+  const requirement = requirementOf(context, request, slots);
+  const turn = await context.divert.turn(request, requirement);
   if (turn.kind === 'answer') return turn.answer;
   try {
-    return await answerHere(context, { question, devices, slots, stalenessMs: turn.stalenessMs }, request.signal);
+    return await answerHere(context, { question, devices, requirement, stalenessMs: turn.stalenessMs }, request.signal);
   } finally {
     turn.release();
   }
@@ -92,15 +93,29 @@ async function answerState(
 
 async function answerHere(
   context: ApiContext,
-  asked: { question: StateQuestion; devices: readonly string[]; slots: readonly Slot[]; stalenessMs: number },
+  asked: { question: StateQuestion; devices: readonly string[]; requirement: Requirement; stalenessMs: number },
   signal: AbortSignal,
 ): Promise<Answer> {
   const tables = requireTables(context);
-  const { question, devices, slots, stalenessMs } = asked;
+  const { question, devices, requirement } = asked;
+  const { slots, maxStalenessMs } = requirement;
   const positions = slots.flatMap((slot) => context.state.complete(slot) ?? []);
   const cursor = encodeCursor(positions, context.state.logTag);
   const source = { store: context.state.store, slots: context.slots, clock: context.clock };
+  const resets = slots.map((slot) => context.state.resets(slot));
+  const judgedMonotonicMs = context.clock.monotonicMs();
   const page = await answerQuestion(question, devices, source, signal);
+  // The answer took turns: a slot forgotten in between has leaves missing, and what was read first has aged meanwhile.
+  const forgotten = slots.find((slot, at) => context.state.resets(slot) !== resets[at]);
+  if (forgotten !== undefined) {
+    const detail = `slot ${forgotten} was forgotten while it was read, and is read anew`;
+    throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true, facts: { slot: forgotten } });
+  }
+  const stalenessMs = Math.ceil(asked.stalenessMs + context.clock.monotonicMs() - judgedMonotonicMs);
+  if (maxStalenessMs !== null && stalenessMs > maxStalenessMs) {
+    const detail = `the answer has become ${stalenessMs} ms old while it was read`;
+    throw new HoldfastError('TOO_STALE', detail, { retryable: true, facts: { stalenessMs } });
+  }
   const unsynced = devices.filter((device) => !isSynced(tables, device));
   return {
     status: 200,

@@ -4,6 +4,7 @@ import { status } from '@grpc/grpc-js';
 import { type SubscribeRequest } from '../../schemas/gnmi.ts';
 import { type Init } from '../../schemas/message-codec.ts';
 import { streamOf, type Subscriber } from '../simulator/subscriber.ts';
+import { pushedClock } from './api-fixture.ts';
 import { type GnmiFixture, type GnmiFixtureOptions, startGnmi, string, uint } from './gnmi-fixture.ts';
 import { told } from './gnmi-told.ts';
 
@@ -278,5 +279,66 @@ describe('targets and origins', () => {
     await subscriber.synced();
     for (let slot = 0; slot < 4; slot += 1) fixture.state.reset(slot);
     expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
+
+describe('a slot that is forgotten in mid-walk (G4 of gnmi-stream.ts)', () => {
+  const everyDevice: List = { prefix: { target: '*', origin: '', elems: [] } };
+  const subscribe = (mode: 'ONCE' | 'POLL'): Subscriber =>
+    fixture.connect().subscribe(streamOf(['/if'], { ...everyDevice, mode }));
+  const clock = pushedClock();
+  beforeEach(async () => {
+    await restart({ clock });
+    for (let n = 0; n < 64; n += 1) fixture.addDevice(`d${n}`, [{ path: octets, value: uint(n) }]);
+  });
+  /** The first look into the store from now on uses up the turn, and `meanwhile` comes before the next. */
+  const inMidWalk = (meanwhile: () => void): void => {
+    const { store } = fixture.state;
+    const select = store.select.bind(store);
+    store.select = (patterns) => {
+      store.select = select;
+      setImmediate(meanwhile);
+      clock.push(10);
+      return select(patterns);
+    };
+  };
+  const syncs = (subscriber: Subscriber): number => told(subscriber).filter((line) => line === 'sync').length;
+
+  test('ends a ONCE with UNAVAILABLE and without a sync; the control ends with OK', async () => {
+    inMidWalk(() => undefined);
+    const whole = subscribe('ONCE');
+    expect(await whole.ended()).toMatchObject({ code: status.OK });
+    expect(told(whole)).toHaveLength(65);
+    inMidWalk(() => fixture.state.reset(0));
+    const half = subscribe('ONCE');
+    expect(await half.ended()).toMatchObject({ code: status.UNAVAILABLE });
+    expect(syncs(half)).toBe(0);
+  });
+
+  test('ends a POLL in the walk of a poll, also when the slot has been read anew by then', async () => {
+    const subscriber = subscribe('POLL');
+    await subscriber.synced(1);
+    inMidWalk(() => {
+      fixture.state.reset(0);
+      fixture.state.load();
+    });
+    subscriber.send({ poll: {} });
+    expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
+    expect(syncs(subscriber)).toBe(1);
+  });
+
+  test('ends a POLL also between a poll and its walk', async () => {
+    const subscriber = subscribe('POLL');
+    await subscriber.synced(1);
+    const { state } = fixture;
+    const freshness = state.freshness.bind(state);
+    state.freshness = (slot) => {
+      state.freshness = freshness;
+      setImmediate(() => state.reset(0)); // the poll is looked at in this turn, its walk begins in the next
+      return freshness(slot);
+    };
+    subscriber.send({ poll: {} });
+    expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
+    expect(syncs(subscriber)).toBe(1);
   });
 });

@@ -79,6 +79,7 @@ export class StreamedLife {
             feed: wrap(state),
             logTag: state.logTag,
             freshness: (slot) => state.freshness(slot),
+            resets: (slot) => state.resets(slot),
             complete: (slot) => state.complete(slot),
             reached: (...asked) => state.reached(...asked),
           };

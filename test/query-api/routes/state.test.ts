@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeCursor, encodeCursor } from '../../../schemas/cursor.ts';
 import { type SlotOwnership } from '../../../schemas/ownership.ts';
 import { slotOf } from '../../../schemas/slot.ts';
@@ -225,4 +225,48 @@ test('a page ends when it is big enough, and the next goes on behind it', async 
   const after = parseQuestion(new Map([['next', [first.next ?? '']]]), { maxLeaves: 100, maxPathElements: 16 });
   const second = await answerQuestion(after, ['a'], source, AbortSignal.timeout(1_000));
   expect(second.leaves.map((text) => (JSON.parse(text) as { path: string }).path)).toEqual(['/l2', '/l3']);
+});
+
+describe('an answer that takes several turns', () => {
+  /** Every look into the store takes `lookMs`; `meanwhile` comes in the turn after the first. */
+  const slowly = (lookMs: number, meanwhile: () => void = () => undefined): void => {
+    const { store } = api.state;
+    const select = store.select.bind(store);
+    let looks = 0;
+    store.select = (patterns) => {
+      if (looks++ === 0) setImmediate(meanwhile);
+      api.clock.push(lookMs);
+      return select(patterns);
+    };
+  };
+  beforeEach(async () => {
+    for (const device of ['a', 'b', 'c', 'd']) {
+      await api.addDevice(device);
+      api.addLeaf(device, '/l', { kind: 'bool', value: true });
+    }
+  });
+
+  test('is refused when a slot was forgotten in between, for leaves may be missing', async () => {
+    slowly(10, () => api.state.reset(slotOf('d', slots)));
+    const reply = await api.ask('/api/v1/state');
+    expect([reply.status, reply.body['code']]).toEqual([503, 'NOT_CAUGHT_UP']);
+  });
+
+  test('is refused also when the slot has been read anew by then', async () => {
+    slowly(10, () => {
+      api.state.reset(slotOf('d', slots));
+      api.state.load();
+    });
+    expect((await api.ask('/api/v1/state')).status).toBe(503);
+  });
+
+  test('is whole and counts the turns into its age, and is refused beyond maxStalenessMs', async () => {
+    slowly(2_000);
+    const whole = await api.ask('/api/v1/state');
+    expect([whole.status, leavesOf(whole).length]).toEqual([200, 4]);
+    expect(Number(whole.headers.get('holdfast-age-ms'))).toBeGreaterThanOrEqual(8_000);
+    for (let slot = 0; slot < slots; slot += 1) api.state.mark(slot, 50n);
+    const stale = await api.ask('/api/v1/state?maxStalenessMs=6000');
+    expect([stale.status, stale.body['code']]).toEqual([503, 'TOO_STALE']);
+  });
 });
