@@ -29,7 +29,7 @@ const dayMs = 86_400_000;
 const stages: FaultStage[] = [];
 afterEach(async () => {
   await Promise.all(stages.splice(0).map((stage) => stage.end()));
-});
+}, 30_000); // members leave their groups, one request after the other
 
 async function open(): Promise<FaultStage> {
   const stage = await FaultStage.create(slots);
