@@ -130,7 +130,7 @@ const completeOf = ({ replica }: Started) => [replica.complete(0), replica.compl
     await writer.write(10);
     const ends = completeOf(again).map((at) => at!.seq);
     await eventually('the log goes on', 10_000, () => completeOf(again).every((at, slot) => at!.seq > ends[slot]!));
-  });
+  }, 60_000);
 
   test('a topic that was made anew is read from its beginning, and the log says why', async () => {
     const kafka = testKafka();
@@ -150,7 +150,7 @@ const completeOf = ({ replica }: Started) => [replica.complete(0), replica.compl
     expect(again.lines).toEqual([
       expect.objectContaining({ slots: [0, 1], cause: expect.stringContaining('made anew') }),
     ]);
-  });
+  }, 60_000);
 
   test('a snapshot whose place is not in the log is forgotten, and the slot read from its beginning', async () => {
     const kafka = testKafka();
@@ -173,5 +173,5 @@ const completeOf = ({ replica }: Started) => [replica.complete(0), replica.compl
     expect(leavesOf(again)).toEqual(leavesOf(truth));
     expect(completeOf(again)).toEqual(completeOf(truth));
     expect(await again.applied()).toBe(300);
-  });
+  }, 60_000);
 });
