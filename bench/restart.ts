@@ -114,7 +114,7 @@ async function isReady(): Promise<boolean> {
   return (await fetch(`http://${http}/readyz`).catch(() => null))?.ok === true;
 }
 
-async function readySeconds(snapshotIntervalMs: number): Promise<{ seconds: number; part: Part }> {
+async function readySeconds(snapshotIntervalMs: number): Promise<{ told: string; part: Part }> {
   const startedMs = performance.now();
   const part = start(snapshotIntervalMs);
   while (!(await isReady())) {
@@ -125,7 +125,8 @@ async function readySeconds(snapshotIntervalMs: number): Promise<{ seconds: numb
   const metrics = await (await fetch(`http://${http}/metrics`)).text();
   const [, leaves = ''] = /^holdfast_query_api_leaves (\d+)/m.exec(metrics) ?? [];
   if (Number(leaves) !== devices * leavesPerDevice) throw new Error(`ready with ${leaves} leaves`);
-  return { seconds, part };
+  const [, cpuSeconds = ''] = /^holdfast_process_process_cpu_seconds_total ([\d.]+)/m.exec(metrics) ?? [];
+  return { told: `${seconds.toFixed(1)} s, ${Number(cpuSeconds).toFixed(1)} s of CPU`, part };
 }
 
 const marking = { on: true };
@@ -144,9 +145,9 @@ try {
   })();
   await systemClock.sleep(1_500);
   for (let round = 0; round < rounds; round += 1) {
-    const { seconds, part } = await readySeconds(0);
+    const { told, part } = await readySeconds(0);
     await part.kill();
-    console.log(`from the topic alone: ready after ${seconds.toFixed(1)} s`);
+    console.log(`from the topic alone: ready after ${told}`);
   }
   const { part: writing } = await readySeconds(3_000);
   const files = async (): Promise<number> =>
@@ -154,12 +155,12 @@ try {
   while ((await files()) < slots) await systemClock.sleep(100);
   await writing.kill();
   for (let round = 0; round < rounds; round += 1) {
-    const { seconds, part } = await readySeconds(3_600_000);
+    const { told, part } = await readySeconds(3_600_000);
     const output = part.output();
     await part.kill();
     if (output.includes('snapshot refused')) throw new Error(output.slice(-3_000));
     const [, ofState = '?'] = /"seconds":([\d.]+)[^\n]*state loaded/.exec(output) ?? [];
-    console.log(`from the snapshot: ready after ${seconds.toFixed(1)} s, of it ${ofState} s for state`);
+    console.log(`from the snapshot: ready after ${told}, of it ${ofState} s for state`);
   }
   marking.on = false;
   await markers;

@@ -1,6 +1,6 @@
 /** One change of a leaf as streams keep it: what the record said, free of the fetch that brought it. Pure. */
 import { type PathId, type PathTable } from '../core/path-table.ts';
-import { type Leaf } from '../schemas/leaf.ts';
+import { type LeafContent } from '../schemas/leaf.ts';
 import { type RecordHeader } from '../schemas/position.ts';
 import { type PathElem } from '../schemas/path.ts';
 import { type Slot } from '../schemas/slot.ts';
@@ -13,7 +13,7 @@ export interface ChangeSource {
   /** `origin:/path` */
   readonly key: string;
   /** null: deleted. */
-  readonly leaf: Leaf | null;
+  readonly leaf: LeafContent | null;
 }
 
 /** Throws RecordMalformed if the key is none. */
@@ -54,7 +54,7 @@ class ChangedLeaf implements LeafView {
   /** One-byte characters: a slice of the fetch would keep all of it alive. */
   readonly #bytes: string;
 
-  constructor(paths: PathTable, pathId: PathId, device: string, leaf: Leaf, header: RecordHeader) {
+  constructor(paths: PathTable, pathId: PathId, device: string, leaf: LeafContent, header: RecordHeader) {
     this.device = device;
     this.key = paths.key(pathId);
     this.origin = paths.origin(pathId);

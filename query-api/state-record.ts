@@ -1,7 +1,7 @@
 /** One record of the topic `state`, from Kafka bytes to what the store takes. Pure; throws on what is malformed. */
 import { type LogRecord } from '../core/kafka/log-reader.ts';
 import { decodeFrame } from '../schemas/frame.ts';
-import { type Leaf, leafCodec } from '../schemas/leaf.ts';
+import { type LeafContent, leafContentCodec } from '../schemas/leaf.ts';
 import { type Marker, markerCodec } from '../schemas/marker.ts';
 import { decodeHeader, RecordMalformed, type RecordHeader } from '../schemas/position.ts';
 import { slotMarkerKey } from '../schemas/topics.ts';
@@ -14,7 +14,7 @@ export type StateRecord =
       readonly header: RecordHeader;
       readonly device: string;
       readonly key: string;
-      readonly leaf: Leaf | null;
+      readonly leaf: LeafContent | null;
     }
   /** A `|slot` that was removed by hand: says nothing. */
   | { readonly kind: 'nothing' };
@@ -31,6 +31,6 @@ export function decodeStateRecord(record: LogRecord): StateRecord {
   }
   const bar = key.indexOf('|');
   if (bar < 1) throw new RecordMalformed(`key ${JSON.stringify(key)} of state is not device|origin:/path`);
-  const leaf = record.value === null ? null : leafCodec.decode(decodeFrame(record.value).message);
+  const leaf = record.value === null ? null : leafContentCodec.decode(decodeFrame(record.value).message);
   return { kind: 'leaf', header, device: key.slice(0, bar), key: key.slice(bar + 1), leaf };
 }

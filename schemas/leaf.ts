@@ -50,6 +50,15 @@ const leafType: MessageType<Leaf> = { write: writeLeaf, read: readLeaf };
 
 export const leafCodec: RecordCodec<Leaf> = recordCodec('holdfast.v1.Leaf', leafType);
 
+/** A leaf without its names, for who has them from the key of the record. */
+export type LeafContent = Omit<Leaf, 'device' | 'origin' | 'path'>;
+
+/** Reads all fields but the names: their strings are half of what decoding a leaf costs. */
+export const leafContentCodec: Pick<RecordCodec<LeafContent>, 'decode'> = recordCodec('holdfast.v1.Leaf', {
+  write: writeLeaf,
+  read: readLeafContent,
+});
+
 function writeLeaf(writer: Writer, leaf: Init<Leaf>): void {
   if (leaf.device) writeText(writer.uint32(tags.device), leaf.device);
   if (leaf.origin) writeText(writer.uint32(tags.origin), leaf.origin);
@@ -79,4 +88,19 @@ function readLeaf(reader: Reader): Leaf {
     else reader.skipType(tag & 7);
   }
   return { device, origin, path, value, timestampNs, atomicRoot, sampled };
+}
+
+function readLeafContent(reader: Reader): LeafContent {
+  let value = noValue;
+  let timestampNs = 0n;
+  let atomicRoot = '';
+  let sampled = false;
+  for (let tag = readTag(reader); tag !== undefined; tag = readTag(reader)) {
+    if (tag === tags.value) value = readBytes(reader);
+    else if (tag === tags.timestampNs) timestampNs = readInt64(reader);
+    else if (tag === tags.atomicRoot) atomicRoot = readText(reader);
+    else if (tag === tags.sampled) sampled = readBool(reader);
+    else reader.skipType(tag & 7);
+  }
+  return { value, timestampNs, atomicRoot, sampled };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { leafCodec } from '../../schemas/leaf.ts';
+import { leafCodec, leafContentCodec } from '../../schemas/leaf.ts';
 import { decodeTypedValue, encodeTypedValue } from '../../schemas/value.ts';
 import { anyText, anyTypedValue, int64 } from './arbitrary.ts';
 import { checkRecord } from './record-check.ts';
@@ -22,6 +22,8 @@ test('leaf records are what the .proto file says, but for the value, which stays
     fc.property(leaf, (record) => {
       const bytes = leafCodec.encode(record);
       expect(leafCodec.decode(bytes)).toEqual(record);
+      const { device: _device, origin: _origin, path: _path, ...content } = record;
+      expect(leafContentCodec.decode(bytes)).toEqual(content);
       const type = protoType('holdfast.v1.Leaf');
       const read = type.toObject(type.decode(bytes), { longs: String, defaults: true });
       const value = protoType('gnmi.TypedValue')
