@@ -127,8 +127,8 @@ const completeOf = ({ replica }: Started) => [replica.complete(0), replica.compl
     expect(completeOf(again)).toEqual(completeOf(truth));
     expect([await again.applied(), again.lines]).toEqual([200, []]);
     expect(await truth.applied()).toBe(2_300); // the control: without snapshots it is all of the topic
-    await writer.write(10);
     const ends = completeOf(again).map((at) => at!.seq);
+    await writer.write(10);
     await eventually('the log goes on', 10_000, () => completeOf(again).every((at, slot) => at!.seq > ends[slot]!));
   }, 60_000);
 
