@@ -15,7 +15,7 @@ const devices = 24;
 const slots = 12;
 /** Notifications a second of each device; every one has the next sequence number. */
 const rate = 5;
-const requestsPerSecond = long ? 500 : 100;
+const requestsPerSecond = Number(process.env['TEST_RATE'] ?? (long ? 500 : 100));
 const phaseMs = long ? 15_000 : 3_000;
 const warmUpMs = long ? 10_000 : 2_000;
 /** Above the second between two markers of a slot, and what a busy machine adds. */
