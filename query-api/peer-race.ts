@@ -4,10 +4,11 @@
  *   ask the first ── failed or refused ──▶ ask the next at once
  *        └── nothing came for its hedge time ──▶ ask the next beside it; the first good answer wins, the other is aborted
  *
- * PR1. At most two are asked at once, each at most once, and so many hedges at once in this process and no more: a
- *      cluster that is slow as a whole is not asked twice as much.
+ * PR1. At most two are asked at once, each at most once. One request in ten may be hedged, after a burst, and any that
+ *      waits for a peer found stalled: a cluster that is slow as a whole is not asked twice as much.
  * PR2. All ends by the deadline; a body that still comes by then has a little longer.
- * PR3. An answer older than the bound, the time since it was asked for counted in, is none.
+ * PR3. Silence counts while we listen: when our own event loop was late, what has come may be waiting to be read.
+ * PR4. An answer older than the bound, the time since it was asked for counted in, is none.
  */
 import { type Clock, type Timer } from '../core/clock.ts';
 import { type PeerAnswer, type PeerClient, type PeerReply, type PeerRequest } from './peer-client.ts';
@@ -50,9 +51,14 @@ interface Attempt {
   readonly end: (end: AttemptEnd) => void;
   lastByteMonotonicMs: number;
   anyBytes: boolean;
+  /** Its silence was left out of account once: a loop that is always late must not keep us from asking another. */
+  excused: boolean;
 }
 
-const hedgesMax = 64;
+const hedgeTokensMax = 20;
+const hedgeTokensPerRequest = 0.1;
+/** A timer that fires later than this says that our event loop was held up. */
+const lateMsMax = 20;
 const activeMax = 2;
 const bodyGraceMs = 10_000;
 const bodyPauseMsMax = 500;
@@ -60,14 +66,23 @@ const bodyLookMs = 250;
 
 export class PeerRaces {
   readonly options: RaceOptions;
-  hedges = 0;
+  #hedgeTokens = hedgeTokensMax;
 
   constructor(options: RaceOptions) {
     this.options = options;
   }
 
+  /** PR1. Takes a token, unless the peer is known to be worth none. */
+  mayHedge(instance: string): boolean {
+    if (this.options.experience.isSuspect(instance)) return true;
+    if (this.#hedgeTokens < 1) return false;
+    this.#hedgeTokens -= 1;
+    return true;
+  }
+
   /** Rejects when `signal` aborts. */
   run(request: RaceRequest, signal: AbortSignal): Promise<RaceEnd> {
+    this.#hedgeTokens = Math.min(this.#hedgeTokens + hedgeTokensPerRequest, hedgeTokensMax);
     return new Promise((resolve, reject) => new Race(this, request, { resolve, reject, signal }).start());
   }
 }
@@ -82,7 +97,6 @@ class Race {
   readonly #startedMonotonicMs: number;
   #next = 0;
   #refused: Extract<PeerReply, { readonly kind: 'refused' }> | null = null;
-  #hedged = 0;
   #hedgeTimer: Timer | undefined;
   #deadlineTimer: Timer | undefined;
   #ended = false;
@@ -127,6 +141,7 @@ class Race {
       end: experience.begin(candidate.instance),
       lastByteMonotonicMs: nowMonotonicMs,
       anyBytes: false,
+      excused: false,
     };
     this.#active.add(attempt);
     this.#armHedge(attempt, experience.hedgeMs(candidate.instance));
@@ -154,7 +169,7 @@ class Race {
         const { maxStalenessMs } = this.#request;
         if (maxStalenessMs !== null && reply.stalenessMs !== null && reply.stalenessMs > maxStalenessMs) {
           const detail = `its answer may be ${reply.stalenessMs} ms behind by now`;
-          this.#giveUp(instance, { kind: 'refused', code: 'TOO_STALE', detail }); // PR3
+          this.#giveUp(instance, { kind: 'refused', code: 'TOO_STALE', detail }); // PR4
           return;
         }
         this.#win(attempt, reply);
@@ -188,18 +203,16 @@ class Race {
     const { clock, hedging = true } = this.#races.options;
     this.#hedgeTimer?.cancel();
     if (!hedging) return;
+    const armedMonotonicMs = clock.monotonicMs();
     this.#hedgeTimer = clock.after(hedgeMs, () => {
-      if (!this.#active.has(attempt)) return;
-      const quietMs = clock.monotonicMs() - attempt.lastByteMonotonicMs;
-      const mayHedge = this.#active.size < activeMax && this.#races.hedges < hedgesMax; // PR1
-      if (quietMs < hedgeMs || !mayHedge) {
-        this.#armHedge(attempt, hedgeMs);
-        return;
-      }
-      if (this.#next >= this.#request.order.length) return;
-      this.#races.hedges += 1;
-      this.#hedged += 1;
-      this.#askNext();
+      if (!this.#active.has(attempt) || this.#next >= this.#request.order.length) return;
+      const nowMonotonicMs = clock.monotonicMs();
+      const isLate = !attempt.excused && nowMonotonicMs - armedMonotonicMs > hedgeMs + lateMsMax;
+      attempt.excused ||= isLate; // PR3
+      const isQuiet = nowMonotonicMs - attempt.lastByteMonotonicMs >= hedgeMs;
+      const isOne = this.#active.size < activeMax; // PR1
+      if (!isLate && isQuiet && isOne && this.#races.mayHedge(attempt.candidate.instance)) this.#askNext();
+      else this.#armHedge(attempt, hedgeMs);
     });
   }
 
@@ -244,7 +257,6 @@ class Race {
     this.#deadlineTimer?.cancel();
     this.#signal.removeEventListener('abort', this.#onAbort);
     for (const attempt of this.#active) this.#drop(attempt, 'abandoned');
-    this.#races.hedges -= this.#hedged;
     settle();
   }
 }
