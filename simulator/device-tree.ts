@@ -185,11 +185,11 @@ export class DeviceTree {
       if (pattern.matches(container.path.elems)) this.#removedContainers.delete(container.index);
     }
     const updated = this.#begin();
-    for (let index = 1; index < this.leafCount; index += 1) {
+    // Added leaves stay as they are: they have no value of their own to go back to.
+    for (let index = 1; index < this.model.leaves.length; index += 1) {
       if (!this.#under(pattern, index) || this.shape(index).container !== -1) continue;
-      const returns = !this.has(index) && index < this.model.leaves.length;
+      const returns = !this.has(index);
       if (!this.#pinned.delete(index) && !returns) continue;
-      if (index >= this.model.leaves.length) continue; // an added leaf has no value of its own to go back to
       this.#present[index] = 1;
       updated.push(index);
     }

@@ -118,6 +118,18 @@ test('property: whatever happens to a device, its stream counts 1, 2, 3 … and 
   );
 }, 30_000);
 
+test('a leaf that was added keeps its value when the device is restored, since nobody is told of another', () => {
+  const fleet = testFleet();
+  const device = fleet.device('dut-1');
+  device.setLeaf('/simulator/added', { kind: 'string', value: 'x' });
+  const before = device.sequence;
+  device.restoreLeaves('/');
+  expect([device.sequence, device.truth().get('openconfig:/simulator/added')?.value]).toEqual([
+    before,
+    { kind: 'string', value: 'x' },
+  ]);
+});
+
 const plain = (leaves: ReadonlyMap<string, { value: unknown; timestampNs: bigint }>): object =>
   Object.fromEntries([...leaves].map(([leaf, { value, timestampNs }]) => [leaf, { value, timestampNs }]));
 
