@@ -44,6 +44,9 @@ export class GnmiClient {
     this.#client = new Client(address, options.channel ?? credentials.createInsecure(), {
       'grpc.max_receive_message_length': options.maxBytes ?? 64 * 1024 * 1024,
       'grpc.use_local_subchannel_pool': 1,
+      // A dial that failed is made again after this long even when the channel was closed meanwhile, and what comes of it
+      // stays open: no test lasts as long.
+      'grpc.initial_reconnect_backoff_ms': 120_000,
     });
     this.#withinMs = options.withinMs ?? defaultWithinMs;
     this.#metadata = new GrpcMetadata();
