@@ -1,5 +1,6 @@
 /** Whoever asks for everything does not hold up those who ask for one leaf. */
 import { afterEach, expect, test } from '@jest/globals';
+import { type Clock } from '../../core/clock.ts';
 import { encodeTypedValue } from '../../schemas/value.ts';
 import { answerQuestion, parseQuestion } from '../../query-api/state-question.ts';
 import { type Api, slots, startApi } from './api-fixture.ts';
@@ -26,53 +27,37 @@ async function fill(devices: number, leavesEach: number): Promise<void> {
 
 const single = request('GET', '/api/v1/devices/d1/state?path=/ifs/if[name=7]/in');
 
-/** Reads all pages again and again until told to stop; how many. */
-async function readPages(isOver: () => boolean): Promise<number> {
-  let pages = 0;
-  let next = '';
-  for (; !isOver(); pages += 1) {
-    const { status, text } = await answerTo(api.server.port, request('GET', `/api/v1/state?path=/...${next}`));
-    expect(status).toBe(200);
-    const token = /"next":"([^"]+)"\}\}$/.exec(text.slice(-200))?.[1];
-    next = token === undefined ? '' : `&next=${token}`;
-  }
-  return pages;
+/** Each look at the clock is 1 ms of work: turns end by what was done, on a slow machine as on a fast one. */
+function countedClock(clock: Clock): Clock {
+  let looks = 0;
+  return { ...clock, monotonicMs: () => clock.monotonicMs() + (looks += 1) };
 }
 
 test.each([
   [200, 1_000],
   [2, 20_000],
 ])(
-  'while %i devices with %i leaves each are read page by page, a single leaf is answered after 50 ms of work (median of 20)',
+  'while a page of %i devices with %i leaves each is made, a single leaf is answered ten times',
   async (devices, leavesEach) => {
     await fill(devices, leavesEach);
-    const took: { wallMs: number; workMs: number }[] = [];
-    const reading = readPages(() => took.length >= 20);
-    while (took.length < 20) {
-      const startedMonotonicMs = api.clock.monotonicMs();
-      const before = process.cpuUsage();
-      const { status } = await answerTo(api.server.port, single);
-      const { user, system } = process.cpuUsage(before);
-      took.push({ wallMs: api.clock.monotonicMs() - startedMonotonicMs, workMs: (user + system) / 1_000 });
-      expect(status).toBe(200);
-      await api.clock.sleep(20);
+    Object.assign(api.clock, countedClock({ ...api.clock }));
+    const everything = request('GET', '/api/v1/state?path=/...');
+    const reading = { isOver: false };
+    const page = answerTo(api.server.port, everything).finally(() => (reading.isOver = true));
+    let answered = 0;
+    while (!reading.isOver) {
+      expect((await answerTo(api.server.port, single)).status).toBe(200);
+      answered += 1;
     }
-    const pages = await reading;
-    const median = (values: number[]): number => Math.round(values.sort((a, b) => a - b)[10] ?? Infinity);
-    // The bound is on what this process did meanwhile, client included: other processes only lengthen the wait.
-    const [wallMs, workMs] = [median(took.map((each) => each.wallMs)), median(took.map((each) => each.workMs))];
-    process.stdout.write(
-      `single leaf beside ${devices} × ${leavesEach} leaves: median ${wallMs} ms, of them ${workMs} ms of work; ${pages} pages\n`,
-    );
-    expect(workMs).toBeLessThanOrEqual(50);
+    expect((await page).status).toBe(200);
+    process.stdout.write(`beside ${devices} × ${leavesEach} leaves: ${answered} single ones\n`);
+    expect(answered).toBeGreaterThanOrEqual(10);
   },
   60_000,
 );
 
 test('a page of one device lets others in every few leaves', async () => {
   await fill(1, 10_000);
-  let nowMonotonicMs = 0;
-  const clock = { ...api.clock, monotonicMs: () => (nowMonotonicMs += 1) }; // each look at it: 1 ms of work
   let turns = 0;
   let isOver = false;
   const count = (): void => {
@@ -81,7 +66,7 @@ test('a page of one device lets others in every few leaves', async () => {
   };
   setImmediate(count);
   const question = parseQuestion(new Map(), { maxLeaves: 20_000, maxPathElements: 16 });
-  const source = { store: api.context.state.store, slots, clock };
+  const source = { store: api.context.state.store, slots, clock: countedClock(api.clock) };
   const page = await answerQuestion(question, ['d0'], source, new AbortController().signal);
   isOver = true;
   expect([page.leaves.length, page.total, page.next]).toEqual([10_000, 10_000, null]);
