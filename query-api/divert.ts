@@ -4,7 +4,8 @@
  *   select ──▶ local: the route answers
  *         ├──▶ wait: until the cursor is reached here, then once more
  *         ├──▶ forward: other instances are asked (`peer-race.ts`), or the client is sent there (`Prefer: redirect`)
- *         └──▶ nobody: slots that nobody else offers are borrowed (read here for this one answer), else 503 with the reason
+ *         └──▶ nobody: slots that nobody else offers are borrowed (read here for this one answer), else 503 with the reason;
+ *              whoever asks while they are still being read waits for the same loan
  *
  * DV1. A request that was forwarded is answered here or refused; it is never forwarded again, and borrows nothing.
  * DV2. Never an older answer than asked for: whoever answers judges itself, and the way is added (`peer-client.ts`).
@@ -129,9 +130,9 @@ export class Divert {
    */
   async hold(slots: readonly Slot[], waitMs: number, signal: AbortSignal): Promise<() => void> {
     const { state, lender, clock } = this.#options;
-    const missing = slots.filter((slot) => state.freshness(slot).kind === 'absent');
+    const missing = slots.filter((slot) => ['absent', 'incomplete'].includes(state.freshness(slot).kind));
     if (missing.length === 0) return nothingToGiveBack;
-    const detail = `slot ${missing[0] ?? ''} is not held here`;
+    const detail = `slot ${missing[0] ?? ''} is not held here, or not read to its end`;
     if (lender === null) throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true });
     const late = new AbortController();
     const timer = clock.after(waitMs, () => late.abort(new Error(`not read within ${waitMs} ms`)));
@@ -240,7 +241,8 @@ export class Divert {
   ): Promise<Turn> {
     const { slots, waitMs } = requirement;
     const forwarded = request.header('holdfast-forwarded-by') !== undefined;
-    if (choice.reason !== 'absent' || forwarded || this.#options.lender === null) this.#refuse(choice); // DV1
+    const canHelp = choice.reason === 'absent' || choice.reason === 'loading';
+    if (!canHelp || forwarded || this.#options.lender === null) this.#refuse(choice); // DV1
     const giveBack = await this.hold(slots, Math.max(waitMs, forwardMsMin), request.signal).catch((thrown: unknown) => {
       this.#count(choice.reason, request.signal.aborted ? 'abandoned' : 'refused');
       throw thrown;

@@ -272,6 +272,28 @@ test('slots that nobody offers are borrowed for one answer, and given back', asy
   expect(await outcomesOf(entry)).toEqual(['absent borrowed 1']);
 });
 
+test('whoever asks while a borrowed slot is still being read waits for it as the first one does', async () => {
+  let freshness: SlotFreshness = { kind: 'absent' };
+  const loaded = new Promise<void>((resolve) => setTimeout(resolve, 50)).then(() => {
+    freshness = { kind: 'known', stalenessMs: 1 };
+  });
+  let asked = 0;
+  let released = 0;
+  const lender = {
+    borrow: async () => {
+      asked += 1;
+      freshness = { kind: 'incomplete', reason: 'still being read' };
+      await loaded;
+      return () => void (released += 1);
+    },
+  };
+  const entry = await startEntry([], { lender, freshness: () => freshness });
+  const replies = await Promise.all([entry.ask(path), entry.ask(path), entry.ask(path)]);
+  expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect([asked, released]).toEqual([3, 3]);
+  expect(await outcomesOf(entry)).toEqual(['absent borrowed 1', 'loading borrowed 2']);
+});
+
 test('a loan that does not come in time is a 503', async () => {
   const borrow = (_slots: readonly number[], signal: AbortSignal): Promise<never> =>
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
