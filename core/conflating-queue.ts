@@ -4,6 +4,9 @@
  *
  *   put ──▶ [ entry, entry, … ] ──▶ take        one entry per key and seal; `merge` decides which values may become one
  *
+ * A key is two parts, of what it is and which: both are strings that there are anyway, where one made of them would be
+ * another hundred bytes an entry.
+ *
  * Q1. Nothing vanishes silently: delivered + merged + abandoned + length = produced, after every call.
  * Q2. Entries of one key leave in the order in which they were made: only the newest one of a key merges.
  * Q3. What was sealed merges no more: whoever encodes an entry, or has counted it, finds it as it was.
@@ -12,6 +15,7 @@
  * Q5. Every call takes the same time however many entries there are, but `clear`, which forgets them all.
  */
 export interface Taken<K, V> {
+  readonly of: string;
   readonly key: K;
   readonly value: V;
   /** How many older values this one stands for beside itself. */
@@ -33,6 +37,7 @@ export interface ConflatingQueueOptions<V> {
 export type Put = 'queued' | 'merged' | 'full';
 
 class Entry<K, V> implements Taken<K, V> {
+  readonly of: string;
   readonly key: K;
   value: V;
   merged = 0;
@@ -41,7 +46,8 @@ class Entry<K, V> implements Taken<K, V> {
   previous: Entry<K, V> | null = null;
   next: Entry<K, V> | null = null;
 
-  constructor(key: K, value: V, seals: number) {
+  constructor(of: string, key: K, value: V, seals: number) {
+    this.of = of;
     this.key = key;
     this.value = value;
     this.seals = seals;
@@ -50,8 +56,8 @@ class Entry<K, V> implements Taken<K, V> {
 
 export class ConflatingQueue<K, V> {
   readonly #options: ConflatingQueueOptions<V>;
-  /** The newest entry of each key. */
-  readonly #newest = new Map<K, Entry<K, V>>();
+  /** The newest entry of each key, by its parts. */
+  readonly #newest = new Map<string, Map<K, Entry<K, V>>>();
   #head: Entry<K, V> | null = null;
   #tail: Entry<K, V> | null = null;
   #seals = 0;
@@ -65,8 +71,8 @@ export class ConflatingQueue<K, V> {
     this.#options = options;
   }
 
-  put(key: K, value: V): Put {
-    const newest = this.#newest.get(key);
+  put(of: string, key: K, value: V): Put {
+    const newest = this.#find(of, key);
     if (newest !== undefined && newest.seals === this.#seals) {
       const one = this.#options.merge(newest.value, value); // Q2
       if (one !== null) {
@@ -82,8 +88,8 @@ export class ConflatingQueue<K, V> {
       }
     }
     if (this.#length >= this.#options.limit) return 'full'; // Q4
-    const entry = new Entry(key, value, this.#seals);
-    this.#newest.set(key, entry);
+    const entry = new Entry(of, key, value, this.#seals);
+    this.#note(entry);
     this.#append(entry);
     this.#length += 1;
     this.#produced += 1;
@@ -91,8 +97,8 @@ export class ConflatingQueue<K, V> {
   }
 
   /** Whether `put` would find an entry to merge with: such a value needs no room. */
-  wouldMerge(key: K, value: V): boolean {
-    const newest = this.#newest.get(key);
+  wouldMerge(of: string, key: K, value: V): boolean {
+    const newest = this.#find(of, key);
     return newest?.seals === this.#seals && this.#options.merge(newest.value, value) !== null;
   }
 
@@ -110,23 +116,23 @@ export class ConflatingQueue<K, V> {
     const head = this.#head;
     if (head === null) return undefined;
     this.#unlink(head);
-    if (this.#newest.get(head.key) === head) this.#newest.delete(head.key);
+    if (this.#find(head.of, head.key) === head) this.#forget(head);
     this.#length -= 1;
     this.#delivered += 1;
     return head;
   }
 
   /** The newest entry of a key. */
-  find(key: K): Taken<K, V> | undefined {
-    return this.#newest.get(key);
+  find(of: string, key: K): Taken<K, V> | undefined {
+    return this.#find(of, key);
   }
 
   /** The newest entry of a key, out of its turn: what goes with it is being delivered. */
-  takeKey(key: K): Taken<K, V> | undefined {
-    const entry = this.#newest.get(key);
+  takeKey(of: string, key: K): Taken<K, V> | undefined {
+    const entry = this.#find(of, key);
     if (entry === undefined) return undefined;
     this.#unlink(entry);
-    this.#newest.delete(key);
+    this.#forget(entry);
     this.#length -= 1;
     this.#delivered += 1;
     return entry;
@@ -165,6 +171,22 @@ export class ConflatingQueue<K, V> {
   /** Entries that were let go by `clear`. */
   get abandoned(): number {
     return this.#abandoned;
+  }
+
+  #find(of: string, key: K): Entry<K, V> | undefined {
+    return this.#newest.get(of)?.get(key);
+  }
+
+  #note(entry: Entry<K, V>): void {
+    const newest = this.#newest.get(entry.of);
+    if (newest === undefined) this.#newest.set(entry.of, new Map([[entry.key, entry]]));
+    else newest.set(entry.key, entry);
+  }
+
+  #forget({ of, key }: Entry<K, V>): void {
+    const newest = this.#newest.get(of);
+    newest?.delete(key);
+    if (newest?.size === 0) this.#newest.delete(of);
   }
 
   #append(entry: Entry<K, V>): void {

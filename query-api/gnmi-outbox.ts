@@ -66,12 +66,12 @@ export class GnmiOutbox {
       updated: isDelete ? null : change,
       merged: 0,
     };
-    return this.#queue.put(this.#keyOf(device, key), leaf) !== 'full';
+    return this.#queue.put(this.#sinceRemoval(device), key, leaf) !== 'full';
   }
 
   putMarker(marker: Marker): boolean {
     this.#markers += 1;
-    if (this.#queue.put(`\0${this.#markers}`, marker) === 'full') return false; // O3: a key of its own
+    if (this.#queue.put('\0', `${this.#markers}`, marker) === 'full') return false; // O3: a key of its own
     if (marker.kind === 'device-removed') {
       const waiting = (this.#removals.get(marker.device)?.waiting ?? 0) + 1;
       this.#removals.set(marker.device, { last: this.#markers, waiting });
@@ -92,14 +92,14 @@ export class GnmiOutbox {
 
   get(device: string, key: string): PendingLeaf | undefined {
     if (this.#isBeingRemoved(device)) return undefined;
-    const pending = this.#queue.find(this.#keyOf(device, key))?.value;
+    const pending = this.#queue.find(this.#sinceRemoval(device), key)?.value;
     return pending?.kind === 'leaf' ? pending : undefined;
   }
 
   /** Out of turn, because it goes with something that is sent now. */
   takeLeaf(device: string, key: string): PendingLeaf | undefined {
     if (this.#isBeingRemoved(device)) return undefined;
-    const pending = this.#queue.takeKey(this.#keyOf(device, key))?.value;
+    const pending = this.#queue.takeKey(this.#sinceRemoval(device), key)?.value;
     return pending?.kind === 'leaf' ? pending : undefined;
   }
 
@@ -112,9 +112,10 @@ export class GnmiOutbox {
     return (this.#removals.get(device)?.waiting ?? 0) > 0;
   }
 
-  /** O4: other keys behind a removal than before it. */
-  #keyOf(device: string, key: string): string {
-    return `${this.#removals.get(device)?.last ?? 0}|${device}|${key}`;
+  /** O4: other keys behind a removal than before it. Mostly the name as it is: a string per change would be kept by each. */
+  #sinceRemoval(device: string): string {
+    const removal = this.#removals.get(device);
+    return removal === undefined ? device : `\0${removal.last} ${device}`;
   }
 
   #merge(queued: Pending, incoming: Pending): Pending | null {

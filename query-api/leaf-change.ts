@@ -1,8 +1,15 @@
-/** One change of a leaf as streams keep it: what the record said, free of the fetch that brought it. Pure. */
+/**
+ * One change of a leaf as streams keep it: what the record said, free of the fetch that brought it. Pure.
+ *
+ * LC1. It may wait in many queues for as long as their readers like, so it is one object of small integers and of strings
+ *      that the store has anyway; only the value's bytes are its own. `bench/queue-entry.ts` says what it takes.
+ */
+import { highHalf, lowHalf } from '../core/leaf-columns.ts';
+import { beginningLength, pathBeginning } from '../core/path-elements.ts';
 import { type PathId, type PathTable } from '../core/path-table.ts';
 import { type LeafContent } from '../schemas/leaf.ts';
+import { parseOrigin, parsePath, type PathElem } from '../schemas/path.ts';
 import { type RecordHeader } from '../schemas/position.ts';
-import { type PathElem } from '../schemas/path.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type LeafChange } from './state-feed.ts';
 import { type LeafView } from './store.ts';
@@ -16,70 +23,130 @@ export interface ChangeSource {
   readonly leaf: LeafContent | null;
 }
 
-/** Throws RecordMalformed if the key is none. */
-export function leafChange(
-  paths: PathTable,
-  slot: Slot,
-  { header, device, key, leaf }: ChangeSource,
-  isSameValue = false,
-): LeafChange {
-  const pathId = paths.intern(key);
-  const { epoch, seq, receivedAtNs } = header;
-  return {
-    slot,
-    device,
-    key: paths.key(pathId),
-    pathId,
-    leaf: leaf === null ? null : new ChangedLeaf(paths, pathId, device, leaf, header),
-    isSameValue,
-    timestampNs: leaf === null ? receivedAtNs : leaf.timestampNs,
-    epoch,
-    seq,
-  };
+/** Where names are kept. */
+export interface NameSource {
+  readonly paths: PathTable;
+  /** The store's own string of a device's name, if it knows the device. */
+  nameOf(device: string): string;
 }
 
-class ChangedLeaf implements LeafView {
+/** Throws RecordMalformed if the key is none. */
+export function leafChange(names: NameSource, slot: Slot, source: ChangeSource, isSameValue = false): LeafChange {
+  return new Change(names, slot, source, isSameValue);
+}
+
+/** Bits of the flags; above them the number of elements of the atomic root, plus one (0: none). */
+const sampledFlag = 1;
+const sameValueFlag = 2;
+/** The device gave no time: the time is that of receipt. */
+const receiptFlag = 4;
+const atomicShift = 3;
+
+/** For one call: a 64-bit integer and its halves. Signed halves are small integers to the engine. */
+const whole = new BigInt64Array(1);
+const halves = new Int32Array(whole.buffer);
+
+class Change implements LeafChange, LeafView {
+  readonly slot: Slot;
   readonly device: string;
   readonly key: string;
-  readonly origin: string;
-  readonly timestampNs: bigint;
-  readonly receivedAtNs: bigint;
-  readonly epoch: bigint;
-  readonly seq: bigint;
-  readonly sampled: boolean;
-  readonly atomicRoot: string;
-  readonly #pathStart: number;
-  readonly #paths: PathTable;
-  readonly #pathId: PathId;
-  /** One-byte characters: a slice of the fetch would keep all of it alive. */
-  readonly #bytes: string;
+  readonly pathId: PathId;
+  readonly #flags: number;
+  readonly #epochLow: number;
+  readonly #epochHigh: number;
+  readonly #seqLow: number;
+  readonly #seqHigh: number;
+  readonly #timeLow: number;
+  readonly #timeHigh: number;
+  /** One-byte characters: a slice of the fetch would keep all of it alive. null: deleted. */
+  readonly #bytes: string | null;
 
-  constructor(paths: PathTable, pathId: PathId, device: string, leaf: LeafContent, header: RecordHeader) {
-    this.device = device;
-    this.key = paths.key(pathId);
-    this.origin = paths.origin(pathId);
-    this.#pathStart = paths.pathStart(pathId);
-    this.timestampNs = leaf.timestampNs;
-    this.receivedAtNs = header.receivedAtNs;
-    this.epoch = header.epoch;
-    this.seq = header.seq;
-    this.sampled = leaf.sampled;
-    this.atomicRoot = leaf.atomicRoot;
-    this.#paths = paths;
-    this.#pathId = pathId;
-    this.#bytes = leaf.value.toString('latin1');
+  constructor(names: NameSource, slot: Slot, { header, device, key, leaf }: ChangeSource, isSameValue: boolean) {
+    const { paths } = names;
+    const isTimeOfReceipt = leaf?.timestampNs === 0n;
+    this.slot = slot;
+    this.pathId = paths.intern(key);
+    this.device = names.nameOf(device); // LC1
+    this.key = paths.key(this.pathId); // LC1
+    this.#flags =
+      (leaf?.sampled === true ? sampledFlag : 0) |
+      (isSameValue ? sameValueFlag : 0) |
+      (isTimeOfReceipt ? receiptFlag : 0) |
+      (atomicDepth(paths, this.pathId, leaf?.atomicRoot ?? '') << atomicShift);
+    whole[0] = header.epoch;
+    this.#epochLow = halves[lowHalf] ?? 0;
+    this.#epochHigh = halves[highHalf] ?? 0;
+    whole[0] = header.seq;
+    this.#seqLow = halves[lowHalf] ?? 0;
+    this.#seqHigh = halves[highHalf] ?? 0;
+    whole[0] = leaf === null || isTimeOfReceipt ? header.receivedAtNs : leaf.timestampNs;
+    this.#timeLow = halves[lowHalf] ?? 0;
+    this.#timeHigh = halves[highHalf] ?? 0;
+    this.#bytes = leaf === null ? null : leaf.value.toString('latin1');
+  }
+
+  get leaf(): LeafView | null {
+    return this.#bytes === null ? null : this;
+  }
+
+  get isSameValue(): boolean {
+    return (this.#flags & sameValueFlag) !== 0;
+  }
+
+  get sampled(): boolean {
+    return (this.#flags & sampledFlag) !== 0;
+  }
+
+  get epoch(): bigint {
+    return BigInt.asUintN(64, joined(this.#epochLow, this.#epochHigh));
+  }
+
+  get seq(): bigint {
+    return BigInt.asUintN(64, joined(this.#seqLow, this.#seqHigh));
+  }
+
+  get timestampNs(): bigint {
+    return this.#isTimeOfReceipt ? 0n : joined(this.#timeLow, this.#timeHigh);
+  }
+
+  get receivedAtNs(): bigint {
+    return this.#isTimeOfReceipt ? joined(this.#timeLow, this.#timeHigh) : 0n;
+  }
+
+  get #isTimeOfReceipt(): boolean {
+    return (this.#flags & receiptFlag) !== 0;
+  }
+
+  get origin(): string {
+    return parseOrigin(this.key)?.origin ?? '';
   }
 
   get path(): string {
-    return this.key.slice(this.#pathStart);
+    return this.key.slice(parseOrigin(this.key)?.end ?? 0);
   }
 
-  /** The change may be kept for longer than the table keeps the path. */
+  /** Not by the id: the change may be kept for longer than the table keeps the path. */
   get elems(): readonly PathElem[] {
-    return this.#paths.elemsOf(this.#pathId, this.key);
+    return parsePath(this.key).elems;
+  }
+
+  get atomicRoot(): string {
+    const depth = this.#flags >> atomicShift;
+    return depth === 0 ? '' : pathBeginning(this.path, depth - 1);
   }
 
   get value(): Buffer {
-    return Buffer.from(this.#bytes, 'latin1');
+    return Buffer.from(this.#bytes ?? '', 'latin1');
   }
+}
+
+/** As the store does: a root that is no beginning of the path is none. */
+function atomicDepth(paths: PathTable, pathId: PathId, root: string): number {
+  return root === '' ? 0 : beginningLength(paths.path(pathId), root) + 1;
+}
+
+function joined(low: number, high: number): bigint {
+  halves[lowHalf] = low;
+  halves[highHalf] = high;
+  return whole[0] ?? 0n;
 }

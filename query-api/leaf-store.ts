@@ -94,6 +94,11 @@ export class LeafStore implements StoreView {
     return (this.#devices.get(device)?.live ?? 0) > 0;
   }
 
+  /** The store's own string of a device's name, if it knows the device. */
+  nameOf(device: string): string {
+    return this.#devices.get(device)?.name ?? device;
+  }
+
   *devices(): IterableIterator<string> {
     for (const of of this.#devices.values()) if (of.live > 0) yield of.name;
   }

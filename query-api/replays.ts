@@ -5,9 +5,9 @@
  *     topic's min.compaction.lag.ms, less a margin for clocks that differ.
  */
 import { type Clock } from '../core/clock.ts';
-import { type PathTable } from '../core/path-table.ts';
 import { comparePositions, formatPosition, type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
+import { type NameSource } from './leaf-change.ts';
 import { type PositionIndex } from './position-index.ts';
 import { type ReplayLog, SlotReplay } from './slot-replay.ts';
 import { type ReplayStart } from './state-feed.ts';
@@ -24,7 +24,7 @@ export interface SlotPlace {
 export interface ReplaysOptions {
   /** Null: not read to its end. */
   readonly place: (slot: Slot) => SlotPlace | null;
-  readonly paths: PathTable;
+  readonly names: NameSource;
   readonly log: ReplayLog;
   /** min.compaction.lag.ms of `state`. */
   readonly windowMs: () => number;
@@ -43,7 +43,7 @@ export class Replays {
 
   /** See `StateFeed`. */
   start(after: Position): ReplayStart {
-    const { place, paths, log, clock } = this.#options;
+    const { place, names, log, clock } = this.#options;
     const { slot } = after;
     const found = place(slot);
     if (found === null) return { kind: 'ahead' };
@@ -66,7 +66,7 @@ export class Replays {
       const now = place(slot);
       return now?.index === index ? now.nextOffset : null;
     };
-    return { kind: 'replay', replay: new SlotReplay({ after, from, log, paths, copiedTo, reachMs, clock }) };
+    return { kind: 'replay', replay: new SlotReplay({ after, from, log, names, copiedTo, reachMs, clock }) };
   }
 
   /** Y1. */

@@ -118,7 +118,7 @@ export class Replica implements Component, StateView, StateFeed {
     this.#range = new LogRange({ kafka, name: 'state replays', clock });
     this.#replays = new Replays({
       place: (slot) => this.#copy.place(slot),
-      paths: this.#copy.store.paths,
+      names: this.#copy.store,
       log: { read: (slot, from, signal) => this.#range.read(topic, slot, from, signal) },
       windowMs: () => this.#watch.resumeWindowMs,
       clock,

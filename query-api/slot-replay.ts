@@ -14,10 +14,9 @@
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { type LogRecord } from '../core/kafka/log-reader.ts';
-import { type PathTable } from '../core/path-table.ts';
 import { comparePositions, type Position, RecordMalformed } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { leafChange } from './leaf-change.ts';
+import { leafChange, type NameSource } from './leaf-change.ts';
 import { type IndexEntry } from './position-index.ts';
 import { type LeafChange, type Replay, type ReplayBatch } from './state-feed.ts';
 import { decodeStateRecord, type StateRecord } from './state-record.ts';
@@ -35,7 +34,7 @@ export interface SlotReplayOptions {
   readonly after: Position;
   readonly from: IndexEntry;
   readonly log: ReplayLog;
-  readonly paths: PathTable;
+  readonly names: NameSource;
   /** Where the copy stands in the log; null: it was reset since, what it is now has nothing to do with this replay. */
   readonly copiedTo: () => bigint | null;
   /** How old a log time may be. */
@@ -129,7 +128,7 @@ export class SlotReplay implements Replay {
     if (state.kind !== 'leaf') return;
     const key = `${state.device}|${state.key}`;
     if (this.#keys.has(key)) return; // P1
-    const change = changeOrNull(this.#options.paths, this.#slot, state);
+    const change = changeOrNull(this.#options.names, this.#slot, state);
     if (change === null) return;
     this.#keys.add(key);
     this.#part.push(change);
@@ -153,9 +152,9 @@ function decodeOrNull(record: LogRecord): StateRecord | null {
   }
 }
 
-function changeOrNull(paths: PathTable, slot: Slot, state: Extract<StateRecord, { kind: 'leaf' }>): LeafChange | null {
+function changeOrNull(names: NameSource, slot: Slot, state: Extract<StateRecord, { kind: 'leaf' }>): LeafChange | null {
   try {
-    return leafChange(paths, slot, state);
+    return leafChange(names, slot, state);
   } catch (thrown) {
     if (thrown instanceof RecordMalformed) return null;
     throw thrown;

@@ -119,7 +119,7 @@ export class StateCopy {
     const more = header.more === true;
     progress.record(header.epoch, header.seq, more);
     if (outcome !== 'repeated' && (more || feed.isHeard)) {
-      feed.take(leafChange(this.store.paths, progress.slot, state, outcome === 'refreshed'));
+      feed.take(leafChange(this.store, progress.slot, state, outcome === 'refreshed'));
     }
     return true;
   }

@@ -66,7 +66,7 @@ export class StreamQueue {
     for (let position = positionAt(changes, next); position.length > 0; position = positionAt(changes, next)) {
       if (!this.#hasRoom(position)) return next; // SQ3
       for (const change of position) {
-        this.#queue.put(keyOf(change), change);
+        this.#queue.put(change.device, change.key, change);
         this.#advance(change);
       }
       next += position.length;
@@ -83,7 +83,10 @@ export class StreamQueue {
   }
 
   #hasRoom(position: readonly LeafChange[]): boolean {
-    return this.openLength < this.#limit || position.every((change) => this.#queue.wouldMerge(keyOf(change), change));
+    return (
+      this.openLength < this.#limit ||
+      position.every((change) => this.#queue.wouldMerge(change.device, change.key, change))
+    );
   }
 
   /** What is in is as it will be sent; `without`: slots of which it is not all there is to send (SQ4). */
@@ -126,10 +129,6 @@ export class StreamQueue {
 
 function isSampled(change: LeafChange): boolean {
   return change.leaf?.sampled === true;
-}
-
-function keyOf(change: LeafChange): string {
-  return `${change.device}|${change.key}`;
 }
 
 function isSamePosition(a: LeafChange, b: LeafChange): boolean {

@@ -20,7 +20,10 @@ const perSecond = long ? 50_000 : 8_000;
 const stalledMs = long ? 60_000 : 6_000;
 const devices = long ? 100 : 40;
 const leavesPerDevice = 500;
-/** What one entry of a subscriber's queue is said to take (docs/performance.md), bytes. */
+/**
+ * What a change that waits is said to take in the queue of either reader (docs/performance.md), bytes: `bench/queue-entry.ts`
+ * measures 262 of an SSE stream and 372 of a gNMI one.
+ */
 const entryBytes = 400;
 const slots = 8;
 const instance = 'query-api-1';

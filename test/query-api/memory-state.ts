@@ -37,7 +37,7 @@ export class MemoryState extends StateCopy implements StateView, StateFeed {
     this.#slots = options.slots;
     this.#replays = new Replays({
       place: (slot) => this.place(slot),
-      paths: this.store.paths,
+      names: this.store,
       log: { read: (slot, from) => this.#read(slot, from) },
       windowMs: () => 600_000,
       clock: options.clock,

@@ -72,9 +72,8 @@ function createLog(batchesAtOnce: number) {
     const records = found.flatMap((batch) => batch.records.filter(({ offset }) => offset >= from));
     return { records, nextOffset: found.at(-1)!.nextOffset };
   };
-  const { paths } = copy.store;
   const place = (of: number) => copy.place(of);
-  const replays = new Replays({ place, paths, log: { read }, windowMs: () => windowMs, clock });
+  const replays = new Replays({ place, names: copy.store, log: { read }, windowMs: () => windowMs, clock });
   return { clock, copy, append, follow, replays };
 }
 

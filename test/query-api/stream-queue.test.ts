@@ -11,7 +11,7 @@ function change(key: string, seq: number, kind: 'sampled' | 'on-change' | 'delet
 }
 
 const taken = (queue: StreamQueue): string[] =>
-  queue.takePosition().map(({ key, value, merged }) => `${key}@${value.seq}+${merged}`);
+  queue.takePosition().map(({ of, key, value, merged }) => `${of}|${key}@${value.seq}+${merged}`);
 
 test('SQ1: all of a position is taken at once, positions in their order', () => {
   const queue = new StreamQueue(100);

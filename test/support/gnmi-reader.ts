@@ -1,4 +1,5 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { healthRoot } from '../../query-api/gnmi-health.ts';
 import { gnmi, type SubscribeResponse } from '../../schemas/gnmi.ts';
 import { formatElems, parsePath } from '../../schemas/path.ts';
 import { leafKey } from '../../schemas/topics.ts';
@@ -12,9 +13,10 @@ import { decodeTypedValue } from '../../schemas/value.ts';
 export class GnmiReader {
   /** By key of the leaf, `device|origin:/path`: value as text. */
   leaves = new Map<string, string>();
+  /** Of leaves of devices: what the server itself says of a device, below `/meta`, is no operation of anybody's. */
   updates = 0;
   deletes = 0;
-  /** Sum of `Update.duplicates`. */
+  /** Sum of `Update.duplicates` of `updates`. */
   duplicates = 0;
   synced = false;
   /** Set when the stream ended. */
@@ -72,8 +74,11 @@ export class GnmiReader {
     }
     for (const { path, val, duplicates } of notification.update) {
       if (path === undefined || val === undefined) continue;
-      this.updates += 1;
-      this.duplicates += duplicates;
+      const [first] = [...head, ...path.elems];
+      if (first?.name !== healthRoot) {
+        this.updates += 1;
+        this.duplicates += duplicates;
+      }
       const value = decodeTypedValue(val);
       this.leaves.set(keyOf(path), value !== null && 'value' in value ? String(value.value) : '');
     }
