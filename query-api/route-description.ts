@@ -80,6 +80,11 @@ export const readsTables = ['NOT_CAUGHT_UP'] as const satisfies readonly ErrorCo
 /** What a change can meet beside its own problems. */
 export const changes = ['NOT_CAUGHT_UP', 'KAFKA_UNAVAILABLE', 'LIMIT_EXCEEDED'] as const satisfies readonly ErrorCode[];
 
+/** The header of every request that changes something. */
+export const author = {
+  'Holdfast-User': 'Who changes it: at most 128 printable characters; the address of the caller if left out',
+};
+
 /** What is wrong with a body before the route sees it. */
 export const takesBody = [
   'BODY_INVALID',

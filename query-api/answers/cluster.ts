@@ -1,6 +1,6 @@
 /** What `/cluster` and `/instances` answer with, and the two questions of monitors. */
 import { z } from 'zod';
-import { document, envelope, wholeNumber } from '../documents.ts';
+import { document, envelope, nextToken, wholeNumber } from '../documents.ts';
 
 const reachable = z.enum(['ok', 'unreachable']);
 
@@ -36,7 +36,10 @@ const instanceDocument = document(
   }),
 );
 
-export const instancesAnswer = envelope('InstancesAnswer', z.object({ instances: z.array(instanceDocument) }));
+export const instancesAnswer = envelope(
+  'InstancesAnswer',
+  z.object({ instances: z.array(instanceDocument), next: nextToken }),
+);
 
 export const healthAnswer = envelope('HealthAnswer', z.object({ healthy: z.literal(true) }));
 

@@ -1,6 +1,6 @@
 /** What `/ownership` takes and answers with, and the wishes about it. */
 import { z } from 'zod';
-import { document, envelope, epochText, isoTime, nsText, positionText, wholeNumber } from '../documents.ts';
+import { document, envelope, epochText, isoTime, nextToken, nsText, positionText, wholeNumber } from '../documents.ts';
 
 const name = z.string();
 const group = z.enum(['ingest', 'replicator']);
@@ -26,6 +26,7 @@ export const ownershipAnswer = envelope(
   z.object({
     plan: z.object({ version: z.string().regex(/^\d+$/), leader: name.nullable() }).nullable(),
     slots: z.array(slotDocument),
+    next: nextToken,
   }),
 );
 

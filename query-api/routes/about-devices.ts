@@ -11,11 +11,12 @@ import {
   profileExample,
   profilesEnvelope,
 } from '../answers/devices.ts';
-import { changes, readsTables, type RouteDescription, takesBody } from '../route-description.ts';
+import { author, changes, readsTables, type RouteDescription, takesBody } from '../route-description.ts';
 
 /** Headers of requests that ask about the record's tag. */
 const unchanged = { 'If-None-Match': 'ETag of the record that is known: 304 if it is still that' };
 const preconditions = {
+  ...author,
   'If-Match': 'Only if the record has this ETag; * for any',
   'If-None-Match': 'Only if the record has another ETag; * for none at all',
 };
@@ -60,6 +61,7 @@ export const aboutDevices = {
   import: {
     group: 'devices',
     summary: 'Add or replace many devices and profiles; all of them or none',
+    requestHeaders: author,
     body: { schema: importBody, example: { devices: [{ name: 'leaf-1', ...deviceExample }] } },
     answers: { 200: { description: 'How many were new, changed or as they were', body: importEnvelope } },
     codes: [...changes, ...takesBody],

@@ -5,22 +5,24 @@ import { drainAnswer, resumeAnswer } from '../answers/ownership.ts';
 import { type ApiContext, requireTables } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { isDraining } from '../group-map.ts';
+import { pageOf } from '../parameters.ts';
+import { paging } from '../query-parameters.ts';
 import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
-import { changes, readsTables } from '../route-description.ts';
+import { author, changes, readsTables } from '../route-description.ts';
 
 export function instanceRoutes(context: ApiContext): Route[] {
   return [
     {
       method: 'GET',
       path: '/api/v1/instances',
-      parameters: {},
+      parameters: paging(context.limits),
       about: {
         group: 'ownership',
         summary: 'Processes seen lately',
         answers: { 200: { description: 'The instances, by name', body: instancesAnswer } },
         codes: readsTables,
       },
-      answer: () => listInstances(context),
+      answer: (request) => listInstances(context, request),
     },
     {
       method: 'POST',
@@ -29,6 +31,7 @@ export function instanceRoutes(context: ApiContext): Route[] {
       about: {
         group: 'ownership',
         summary: 'Wish that an instance holds no slots',
+        requestHeaders: author,
         answers: { 202: { description: 'The wish is durable; what it sets off is still to come', body: drainAnswer } },
         codes: [...changes, 'INSTANCE_UNKNOWN'],
       },
@@ -41,6 +44,7 @@ export function instanceRoutes(context: ApiContext): Route[] {
       about: {
         group: 'ownership',
         summary: 'Withdraw the wish that an instance holds no slots',
+        requestHeaders: author,
         answers: { 202: { description: 'There is no such wish any more', body: resumeAnswer } },
         codes: [...changes, 'INSTANCE_UNKNOWN'],
       },
@@ -54,12 +58,15 @@ export function instanceRoutes(context: ApiContext): Route[] {
   ];
 }
 
-function listInstances(context: ApiContext): Answer {
+function listInstances(context: ApiContext, request: ApiRequest): Answer {
   const tables = requireTables(context);
-  const { instances, sightings } = tables;
-  const present = [...instances.entries()].filter(([id]) => sightings.isAlive(id)).sort(([a], [b]) => (a < b ? -1 : 1));
+  const { sightings } = tables;
+  const present = new Map([...tables.instances.entries()].filter(([id]) => sightings.isAlive(id)));
+  const { entries, next } = pageOf([...present.keys()].sort(), request.parameters, context.limits);
+  const page = new Set(entries);
+  const instances = [...present].filter(([id]) => page.has(id)).sort(([a], [b]) => (a < b ? -1 : 1));
   return success({
-    instances: present.map(([id, instance]) => ({
+    instances: instances.map(([id, instance]) => ({
       instance: id,
       role: instance.role,
       http: orNull(instance.http),
@@ -71,6 +78,7 @@ function listInstances(context: ApiContext): Answer {
       load: instance.load / 1000,
       slots: instance.slots.length,
     })),
+    next,
   });
 }
 

@@ -8,10 +8,11 @@ import { moveAnswer, moveBody, ownershipAnswer } from '../answers/ownership.ts';
 import { type ApiContext, requireTables, type TablesView } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { groupPlacement, memberName, ownerName, planOf, slotRecord } from '../group-map.ts';
-import { choice, invalid } from '../parameters.ts';
+import { choice, invalid, pageOf } from '../parameters.ts';
 import { bodyInvalid } from '../problem.ts';
+import { paging } from '../query-parameters.ts';
 import { accepted, type Answer, type ApiRequest, param, type Route, success } from '../route.ts';
-import { changes, type QueryParameters, readsTables, takesBody } from '../route-description.ts';
+import { author, changes, type QueryParameters, readsTables, takesBody } from '../route-description.ts';
 import { changeDocument } from './instances.ts';
 
 const groups = ['ingest', 'replicator'] as const;
@@ -25,7 +26,7 @@ export function ownershipRoutes(context: ApiContext): Route[] {
     {
       method: 'GET',
       path: '/api/v1/ownership',
-      parameters: whichGroup,
+      parameters: { ...whichGroup, ...paging(context.limits) },
       about: {
         group: 'ownership',
         summary: 'Who holds which slot',
@@ -36,8 +37,9 @@ export function ownershipRoutes(context: ApiContext): Route[] {
         const tables = requireTables(context);
         const group = choice(request.parameters, 'group', groups) ?? 'ingest';
         const plan = planOf(tables, group);
-        const slots = Array.from({ length: context.slots }, (_, slot) => slotDocument({ tables, group, plan, slot }));
-        return success({ plan: planDocument(plan), slots });
+        const { entries, next } = pageOf(slotTexts(context.slots), request.parameters, context.limits);
+        const slots = entries.map((text) => slotDocument({ tables, group, plan, slot: Number(text) }));
+        return success({ plan: planDocument(plan), slots, next });
       },
     },
     {
@@ -47,6 +49,7 @@ export function ownershipRoutes(context: ApiContext): Route[] {
       about: {
         group: 'ownership',
         summary: 'Wish that a slot moves to an instance',
+        requestHeaders: author,
         body: { schema: moveBody, example: { to: 'ingest-2' } },
         answers: { 202: { description: 'The wish is durable; what it sets off is still to come', body: moveAnswer } },
         codes: [...changes, ...takesBody, 'INSTANCE_UNKNOWN'],
@@ -54,6 +57,11 @@ export function ownershipRoutes(context: ApiContext): Route[] {
       answer: (request) => moveSlot(context, request),
     },
   ];
+}
+
+/** Their order as texts is that of the slots: what a page token goes by. */
+function slotTexts(slots: number): string[] {
+  return Array.from({ length: slots }, (_, slot) => String(slot).padStart(5, '0'));
 }
 
 async function moveSlot(context: ApiContext, request: ApiRequest): Promise<Answer> {

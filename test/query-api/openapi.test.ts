@@ -119,6 +119,14 @@ describe('the document', () => {
     expect(schemaOf('encoding')).toEqual({ type: 'string', enum: ['rfc7951', 'native', 'typed'] });
   });
 
+  test('says of every change how to say who makes it', () => {
+    const changing = operations().filter(({ path, method }) => method !== 'get' && path.startsWith('/api/v1/'));
+    const without = changing.filter(
+      ({ operation }) => !operation.parameters.some(({ name }) => name === 'Holdfast-User'),
+    );
+    expect([changing.length, without.map(({ path }) => path)]).toEqual([8, []]);
+  });
+
   test('has a tag, and 304 for who knows it', async () => {
     const first = await api.ask('/api/v1/openapi.json');
     const etag = first.headers.get('etag')!;

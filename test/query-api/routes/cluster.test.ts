@@ -126,6 +126,28 @@ test('instances are those seen within 5 s, by our clock', async () => {
   expect(later.map((instance) => instance['instance'])).toEqual(['query-1']);
 });
 
+test('instances and slots have pages, in the order of names and numbers', async () => {
+  for (const instance of ['c', 'a', 'b']) seeInstance(instance, 'ingest');
+  const pagesOf = async (path: string, list: string, name: string): Promise<unknown[][]> => {
+    const pages: unknown[][] = [];
+    for (let next: unknown = ''; next !== null;) {
+      const { data } = (await api.ask(`${path}limit=2${next === '' ? '' : `&next=${String(next)}`}`)).body;
+      pages.push((data[list] as Record<string, unknown>[]).map((each) => each[name]));
+      next = data['next'];
+    }
+    return pages;
+  };
+  expect(await pagesOf('/api/v1/instances?', 'instances', 'instance')).toEqual([['a', 'b'], ['c']]);
+  expect(await pagesOf('/api/v1/ownership?', 'slots', 'slot')).toEqual([
+    [0, 1],
+    [2, 3],
+  ]);
+  expect(await pagesOf('/api/v1/ownership?group=replicator&', 'slots', 'slot')).toHaveLength(2);
+  for (const path of ['instances', 'ownership']) {
+    expect((await api.ask(`/api/v1/${path}?next=x`)).body['code']).toBe('PARAMETER_INVALID');
+  }
+});
+
 test('cluster: a slot counts as held while its holder is there, in the life that claimed it', async () => {
   for (let slot = 0; slot < 4; slot += 1) own(slot, slot < 3 ? 'ingest-1' : 'ingest-2');
   seeInstance('ingest-1', 'ingest');
