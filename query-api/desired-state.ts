@@ -11,7 +11,15 @@ import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { type Logger } from '../core/logger.ts';
 import { type Device, deviceCodec } from '../schemas/device.ts';
-import { parseDevice, parseDevicesFile, parseProfile, sameDevice, sameProfile } from '../schemas/device-document.ts';
+import {
+  type Documents,
+  documentsWithin,
+  parseDevice,
+  parseDevicesFile,
+  parseProfile,
+  sameDevice,
+  sameProfile,
+} from '../schemas/device-document.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { type RecordCodec } from '../schemas/record-codec.ts';
 import { slotOf } from '../schemas/slot.ts';
@@ -29,6 +37,8 @@ export interface DesiredStateOptions {
   /** Full names. */
   readonly topics: { readonly devices: string; readonly profiles: string };
   readonly slots: number;
+  /** Of the paths of subscriptions. */
+  readonly maxPathElements: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<QueryApiMetrics, 'changes'>;
@@ -73,10 +83,12 @@ export class DesiredState {
   readonly #options: DesiredStateOptions;
   readonly #devices: Kind<Device>;
   readonly #profiles: Kind<Profile>;
+  readonly #documents: Documents;
   readonly #queue = new SerialQueue(); // W4
 
   constructor(options: DesiredStateOptions) {
     this.#options = options;
+    this.#documents = documentsWithin({ pathElementsMax: options.maxPathElements });
     this.#devices = {
       noun: 'device',
       rows: options.devices,
@@ -99,7 +111,7 @@ export class DesiredState {
   putDevice(name: string, body: unknown, author: Author): Promise<Changed<Device>> {
     return this.#queue.run(async () => {
       const { problems, input } = named(name, body);
-      const parsed = parseDevice(input);
+      const parsed = parseDevice(input, this.#documents);
       if (!parsed.ok) problems.push(...parsed.problems);
       problems.push(...checkProfiles(wishesOf([input]), this.#options.profiles, new Set()));
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
@@ -111,7 +123,7 @@ export class DesiredState {
   putProfile(name: string, body: unknown, author: Author): Promise<Changed<Profile>> {
     return this.#queue.run(async () => {
       const { problems, input } = named(name, body);
-      const parsed = parseProfile(input);
+      const parsed = parseProfile(input, this.#documents);
       if (!parsed.ok) problems.push(...parsed.problems);
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       return this.#put(this.#profiles, parsed.profile, author, () => []);
@@ -145,7 +157,7 @@ export class DesiredState {
    */
   import(body: unknown, author: Pick<Author, 'changedBy'>): Promise<ImportOutcome> {
     return this.#queue.run(async () => {
-      const parsed = parseDevicesFile(body);
+      const parsed = parseDevicesFile(body, this.#documents);
       const given = Object(body) as { devices?: unknown; profiles?: unknown };
       const problems = (parsed.ok ? [] : parsed.problems).concat(
         checkProfiles(wishesOf(given.devices), this.#options.profiles, namesOf(given.profiles)),

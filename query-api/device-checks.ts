@@ -23,10 +23,13 @@ export function checkProfiles(
   );
 }
 
+/** More are refused by the parser. */
+const profilesMax = 10_000;
+
 /** The wishes in a list of device documents as they came; what is no name is a problem told by the parser. */
 export function wishesOf(devices: unknown): ProfileWish[] {
   return itemsOf(devices).map((device) => {
-    const profiles = itemsOrTexts(field(device, 'profiles')).filter(isName);
+    const profiles = itemsOrTexts(field(device, 'profiles')).slice(0, profilesMax).filter(isName);
     const name = field(device, 'name');
     return { name: isName(name) ? name : '?', profiles };
   });

@@ -53,11 +53,14 @@ const bodyProblems: Readonly<Record<string, ErrorCode>> = {
   'charset.unsupported': 'MEDIA_TYPE_UNSUPPORTED',
 };
 
+/** Problems in one document: a body of a few megabytes may have a million. A parser stops at half of this. */
+const problemsMax = 2_000;
+
 /** What is wrong with a body, all of it: the detail is the first problem, the document lists every one. */
 export function bodyInvalid(problems: readonly string[]): HoldfastError {
   const [first = 'it is not as documented'] = problems;
   const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
-  return new HoldfastError('BODY_INVALID', `${first}${more}`, { facts: { problems } });
+  return new HoldfastError('BODY_INVALID', `${first}${more}`, { facts: { problems: problems.slice(0, problemsMax) } });
 }
 
 /** The problem that answers `thrown`. Never throws. */

@@ -78,6 +78,7 @@ export function createQueryApi(settings: QueryApiSettings, deps: ServiceDeps): S
   const streams = new Streams({ context, limits: settings, metrics: createStreamMetrics(metrics), logger });
   const routes = routesOf({ context, health, streams, metrics, readiness, schemaRecords, version: deps.version });
   const server = new ApiServer({
+    instanceId,
     listen: settings.httpListen,
     advertisedHost: advertisedHost(settings),
     routes,
@@ -138,7 +139,7 @@ interface ChangeParts {
 }
 
 function changesOf(settings: QueryApiSettings, parts: ChangeParts): Pick<ApiContext, 'desired' | 'wishes'> {
-  const { topicPrefix, slots, writeTimeoutMs } = settings;
+  const { topicPrefix, slots, maxPathElements, writeTimeoutMs } = settings;
   const { setup, tables, producer, ...common } = parts;
   const framePrefix: SchemaIds['framePrefix'] = (topic, message) => setup.schemas.framePrefix(topic, message);
   const writer = new ChangeWriter({ sender: producer, framePrefix, writeTimeoutMs, clock: parts.clock });
@@ -146,7 +147,7 @@ function changesOf(settings: QueryApiSettings, parts: ChangeParts): Pick<ApiCont
   const { devices, profiles } = tables;
   const topics = { devices: topicOf(topicPrefix, 'devices'), profiles: topicOf(topicPrefix, 'profiles') };
   return {
-    desired: new DesiredState({ ...changing, devices, profiles, topics, slots }),
+    desired: new DesiredState({ ...changing, devices, profiles, topics, slots, maxPathElements }),
     wishes: new Wishes({ ...changing, tables, topic: topicOf(topicPrefix, 'ownership') }),
   };
 }

@@ -7,6 +7,7 @@
  * Y4. Paths are stored in canonical form: one path, one text.
  * Y5. `formatDevice` is the inverse: what it prints parses to the same device. `status`, `changedBy` and `changedAt` are
  *     accepted and ignored, so an answer of GET is a body of PUT.
+ * Y6. A document takes time in proportion to what it may say, not to its length: what is beyond a bound is not looked at.
  */
 import { z } from 'zod';
 import { type Device, deviceCodec } from './device.ts';
@@ -37,23 +38,34 @@ const wholeMs = z
   .min(0, 'must not be negative')
   .max(msMax, `must be at most ${msMax} (24 days)`);
 const encoding = z.enum(encodingNames, `must be one of ${encodingNames.join(', ')}`);
-const path = z.string().transform((text, context) => {
-  try {
-    return formatPath(parsePath(text));
-  } catch (thrown) {
-    if (!(thrown instanceof PathMalformed)) throw thrown;
-    context.addIssue(thrown.message);
-    return z.NEVER;
-  }
-});
+/** Y6. Of addresses, profiles or subscriptions of one device: nothing has as many, and each takes some 10 µs. */
+const listMax = 10_000;
+/** Y6. Of a file: who has as many begins with these. */
+const problemsMax = 1_000;
 
-const subscription = z.strictObject({
-  path,
-  mode: z.enum(subscriptionModes, `must be one of ${subscriptionModes.join(', ')}`).default('target-defined'),
-  intervalMs: wholeMs.default(0),
-  heartbeatMs: wholeMs.default(0),
-  suppressRedundant: z.boolean().default(false),
-});
+const pathWithin = (elementsMax: number) =>
+  z.string().transform((text, context) => {
+    try {
+      return formatPath(parsePath(text, elementsMax));
+    } catch (thrown) {
+      if (!(thrown instanceof PathMalformed)) throw thrown;
+      context.addIssue(thrown.message);
+      return z.NEVER;
+    }
+  });
+
+const subscriptionsWithin = (pathElementsMax: number) =>
+  z.array(
+    z.strictObject({
+      path: pathWithin(pathElementsMax),
+      mode: z.enum(subscriptionModes, `must be one of ${subscriptionModes.join(', ')}`).default('target-defined'),
+      intervalMs: wholeMs.default(0),
+      heartbeatMs: wholeMs.default(0),
+      suppressRedundant: z.boolean().default(false),
+    }),
+  );
+const ofProfile = (pathElementsMax: number) => subscriptionsWithin(pathElementsMax).min(1, 'must have at least one');
+const ofDevice = (pathElementsMax: number) => subscriptionsWithin(pathElementsMax).default([]);
 
 const readOnly = {
   status: z.unknown().optional(),
@@ -65,7 +77,7 @@ const readOnly = {
 export const profileDocument = z.strictObject({
   name,
   encoding: encoding.optional(),
-  subscriptions: z.array(subscription).min(1, 'must have at least one'),
+  subscriptions: ofProfile(Infinity),
   updatesOnly: z.boolean().default(false),
   explodeJson: z.boolean().default(false),
   ...readOnly,
@@ -91,7 +103,7 @@ export const deviceDocument = z.strictObject({
     .meta({ type: 'object', additionalProperties: { type: 'string' } })
     .default({}),
   profiles: z.array(name).default([]),
-  subscriptions: z.array(subscription).default([]),
+  subscriptions: ofDevice(Infinity),
   encoding: encoding.optional(),
   disabled: z.boolean().default(false),
   receiveTimeoutMs: wholeMs.default(0),
@@ -101,9 +113,27 @@ export const deviceDocument = z.strictObject({
   ...readOnly,
 });
 
+/** What documents are read by. */
+export interface Documents {
+  readonly device: typeof deviceDocument;
+  readonly profile: typeof profileDocument;
+}
+
+const unbounded: Documents = { device: deviceDocument, profile: profileDocument };
+
+/** For documents of strangers (Y6). */
+export function documentsWithin({ pathElementsMax }: { readonly pathElementsMax: number }): Documents {
+  return {
+    device: deviceDocument.extend({ subscriptions: ofDevice(pathElementsMax) }),
+    profile: profileDocument.extend({ subscriptions: ofProfile(pathElementsMax) }),
+  };
+}
+
 /** `input` is what a YAML or JSON reader made. `changedBy` and `changedAtNs` come out empty: the writer says them. */
-export function parseDevice(input: unknown): ParsedDevice {
-  const parsed = deviceDocument.safeParse(input, { error: wrongType });
+export function parseDevice(input: unknown, documents = unbounded): ParsedDevice {
+  const tooLong = listProblems(input);
+  if (tooLong.length > 0) return { ok: false, problems: tooLong };
+  const parsed = documents.device.safeParse(input, { error: wrongType });
   const problems = [...problemsOf(parsed), ...deviceProblems(input)];
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
   const { tls, credentials, labels, encoding: wanted = '', ...rest } = parsed.data;
@@ -121,16 +151,21 @@ export function parseDevice(input: unknown): ParsedDevice {
 }
 
 /** As `parseDevice`. */
-export function parseProfile(input: unknown): ParsedProfile {
-  const parsed = profileDocument.safeParse(input, { error: wrongType });
+export function parseProfile(input: unknown, documents = unbounded): ParsedProfile {
+  const tooLong = listProblems(input);
+  if (tooLong.length > 0) return { ok: false, problems: tooLong };
+  const parsed = documents.profile.safeParse(input, { error: wrongType });
   const problems = [...problemsOf(parsed), ...subscriptionProblems(input)];
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
   const { status: _s, changedBy: _b, changedAt: _a, encoding: wanted = '', ...said } = parsed.data;
   return { ok: true, profile: { ...said, encoding: wanted, changedBy: '', changedAtNs: 0n } };
 }
 
-/** A file `{devices, profiles}`, either of which may be missing; no name may be there twice. */
-export function parseDevicesFile(input: unknown): ParsedDevicesFile {
+/**
+ * A file `{devices, profiles}`, either of which may be missing; no name may be there twice. Of very many problems the
+ * first are told (Y6).
+ */
+export function parseDevicesFile(input: unknown, documents = unbounded): ParsedDevicesFile {
   if (!isObject(input)) return { ok: false, problems: ['must be an object with devices and profiles'] };
   const problems = Object.keys(input)
     .filter((field) => field !== 'devices' && field !== 'profiles')
@@ -138,14 +173,16 @@ export function parseDevicesFile(input: unknown): ParsedDevicesFile {
   const devices: Device[] = [];
   const profiles: Profile[] = [];
   for (const item of itemsOf(input, 'devices', problems)) {
-    const parsed = parseDevice(item.input);
+    const parsed = parseDevice(item.input, documents);
     if (parsed.ok) devices.push(parsed.device);
-    else problems.push(...parsed.problems.map((problem) => `${item.where}: ${problem}`));
+    else for (const problem of parsed.problems) problems.push(`${item.where}: ${problem}`);
+    if (problems.length >= problemsMax) return { ok: false, problems: [...problems, notLookedAt] };
   }
   for (const item of itemsOf(input, 'profiles', problems)) {
-    const parsed = parseProfile(item.input);
+    const parsed = parseProfile(item.input, documents);
     if (parsed.ok) profiles.push(parsed.profile);
-    else problems.push(...parsed.problems.map((problem) => `${item.where}: ${problem}`));
+    else for (const problem of parsed.problems) problems.push(`${item.where}: ${problem}`);
+    if (problems.length >= problemsMax) return { ok: false, problems: [...problems, notLookedAt] };
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, devices, profiles };
 }
@@ -243,6 +280,18 @@ function* itemsOf(input: Record<string, unknown>, field: 'devices' | 'profiles',
     if (called !== undefined) seen.add(called);
     yield { input: item, where: called === undefined ? `${field}[${index}]` : `${field}[${index}] (${called})` };
   }
+}
+
+const notLookedAt = 'so many problems that the rest was not looked at';
+
+/** Lists that are not looked at (Y6). */
+function listProblems(input: unknown): string[] {
+  if (!isObject(input)) return [];
+  return ['addresses', 'profiles', 'subscriptions'].flatMap((field) => {
+    const list = input[field];
+    if (!Array.isArray(list) || list.length <= listMax) return [];
+    return [`${field}: has ${list.length} entries, more than the ${listMax} allowed`];
+  });
 }
 
 /** What concerns several fields, read from the input: it is told even where other fields are wrong (Y1). */

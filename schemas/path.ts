@@ -25,12 +25,16 @@ export interface Path {
   readonly elems: readonly PathElem[];
 }
 
+/** Of a text in an error: a longer one is known by its beginning. */
+const shownMax = 200;
+
 export class PathMalformed extends Error {
   /** Offset in the text, in UTF-16 units, from 0. */
   readonly position: number;
 
   constructor(text: string, position: number, problem: string) {
-    super(`path ${JSON.stringify(text)} is malformed at position ${position}: ${problem}`);
+    const shown = text.length > shownMax ? `${text.slice(0, shownMax)}…` : text;
+    super(`path ${JSON.stringify(shown)} is malformed at position ${position}: ${problem}`);
     this.name = 'PathMalformed';
     this.position = position;
   }
@@ -47,12 +51,12 @@ export const rootPath: Path = { origin: '', target: '', elems: [] };
 
 const noKeys: ReadonlyMap<string, string> = new Map();
 
-/** Throws PathMalformed. */
-export function parsePath(text: string): Path {
+/** Throws PathMalformed, also beyond `elementsMax`: a megabyte of slashes is not read to its end. */
+export function parsePath(text: string, elementsMax = Infinity): Path {
   const origin = parseOrigin(text);
   if (origin?.origin === '') throw new PathMalformed(text, 0, 'the origin before ":" is empty');
   const start = origin?.end ?? 0;
-  return { origin: origin?.origin ?? '', target: '', elems: new PathReader(text, start).elems() };
+  return { origin: origin?.origin ?? '', target: '', elems: new PathReader(text, start).elems(elementsMax) };
 }
 
 /** With `origin:` if the path says one. */
@@ -134,11 +138,12 @@ class PathReader {
     this.at = at;
   }
 
-  elems(): PathElem[] {
+  elems(elementsMax: number): PathElem[] {
     if (this.text[this.at] === '/') this.at++;
     const elems: PathElem[] = [];
     // What is left is empty at the root and after a trailing slash: both end the path.
     while (this.at < this.text.length) {
+      if (elems.length >= elementsMax) this.fail(this.at, `more than the ${elementsMax} elements allowed`);
       elems.push(this.elem());
       if (this.text[this.at] === '/') this.at++;
     }

@@ -170,8 +170,6 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
   });
   const changing = { writer, clock, logger: silentLogger, metrics: ownMetrics };
   const names = { devices: 'devices', profiles: 'profiles' };
-  const desired = new DesiredState({ ...changing, devices, profiles, topics: names, slots });
-  const wishes = new Wishes({ ...changing, tables, topic: 'ownership' });
   const limits = {
     maxBodyBytes: 65_536,
     maxUrlBytes: 4_096,
@@ -182,6 +180,9 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
     ...connectionLimits,
     ...overrides,
   };
+  const { maxPathElements } = limits;
+  const desired = new DesiredState({ ...changing, devices, profiles, topics: names, slots, maxPathElements });
+  const wishes = new Wishes({ ...changing, tables, topic: 'ownership' });
   const own = { zone: '', state, lender: null, clock, metrics: ownMetrics };
   const nobody = (): Promise<never> => Promise.reject(new Error('there is no other instance'));
   const alone = { candidates: { all: () => [] }, races: { run: nobody }, streams: { open: nobody } };
@@ -225,6 +226,7 @@ export async function startApi({ divert: divertOf, instanceId = 'query-1', ...ov
   });
   const document = apiDocument(routes, '0.0.0');
   const server = new ApiServer({
+    instanceId,
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
     routes,

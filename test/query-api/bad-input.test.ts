@@ -25,6 +25,11 @@ const get = (url: string, headers = ''): Buffer => request('GET', url, headers);
 const path = (text: string): Buffer => get(`/api/v1/devices/a/state?path=${encodeURIComponent(text)}`);
 const put = (body: Buffer | string, headers = json): Buffer => request('PUT', '/api/v1/devices/b', headers, body);
 const documentOf = (more: object): string => JSON.stringify({ ...device, ...more });
+const subscribed = (text: string): string => documentOf({ subscriptions: [{ path: text }] });
+const profile = (body: string): Buffer => request('PUT', '/api/v1/profiles/p', json, body);
+const nothings = Array<string>(19_999).fill('{}');
+const importOf = (...devices: string[]): Buffer =>
+  request('POST', '/api/v1/devices:import', json, `{"devices":[${devices.join(',')}]}`);
 const future = encodeCursor(
   Array.from({ length: slots }, (_, slot) => ({ slot, epoch: epoch + 1_000_000n, seq: 2n ** 64n - 1n })),
 );
@@ -71,6 +76,13 @@ const table: readonly (readonly [what: string, bytes: () => Buffer | string, sta
   ['no body', () => put(''), 400, 'BODY_INVALID'],
   ['chunks beyond the limit', () => chunked(70_000), 413, 'BODY_TOO_LARGE'],
   ['a chunk of nonsense', () => put('zz\r\n', `${json}Transfer-Encoding: chunked\r\n`), 400, 'PARAMETER_INVALID'],
+  ['a device with a path of 17 elements', () => put(subscribed('/e'.repeat(17))), 400, 'BODY_INVALID'],
+  ['a device with a path of 10,000 elements', () => put(subscribed('/e'.repeat(10_000))), 400, 'BODY_INVALID'],
+  ['a profile with a path of 10,000', () => profile(subscribed('/e'.repeat(10_000))), 400, 'BODY_INVALID'],
+  ['an import with one of 10,000', () => importOf(subscribed('/e'.repeat(10_000))), 400, 'BODY_INVALID'],
+  ['an import of 20,000 devices that are none', () => importOf('{}', ...nothings), 400, 'BODY_INVALID'],
+  ['a device of 10,001 profiles', () => put(documentOf({ profiles: Array(10_001).fill('p') })), 400, 'BODY_INVALID'],
+  ['a device with half a path', () => put(subscribed('/a[b')), 400, 'BODY_INVALID'],
   ['a key __proto__', () => put(`{"__proto__":{"plaintext":true},"x":1}`), 400, 'BODY_INVALID'],
   ['a key constructor', () => put(documentOf({ constructor: {} })), 400, 'BODY_INVALID'],
   ['labels that are no texts', () => put(documentOf({ labels: { a: {} } })), 400, 'BODY_INVALID'],
@@ -136,6 +148,20 @@ test.each(table)('%s gets its code, and the next request its answer', async (_wh
   expect(answer.text).not.toMatch(/node_modules|\.ts:\d/);
   const good = await answerTo(api.server.port, path('/a/b'));
   expect([good.status, (JSON.parse(good.text) as { data: { total: number } }).data.total]).toEqual([200, 1]);
+});
+
+test('what is wrong with a body is told, and no more of it than can be read', async () => {
+  const problemsOf = async (bytes: Buffer): Promise<string[]> =>
+    (JSON.parse((await answerTo(api.server.port, bytes)).text) as { problems: string[] }).problems;
+  const [path, ...others] = await problemsOf(put(subscribed('/e'.repeat(10_000))));
+  expect(path).toMatch(/^subscriptions\[0\].path: .{1,300}more than the 16 elements allowed$/);
+  expect(others).toEqual([]);
+  const many = await problemsOf(importOf(...nothings));
+  expect(many.length).toBeLessThanOrEqual(1_100);
+  expect(many.at(-1)).toBe('so many problems that the rest was not looked at');
+  expect(await problemsOf(put(documentOf({ profiles: Array(10_001).fill('p') })))).toContain(
+    'profiles: has 10001 entries, more than the 10000 allowed',
+  );
 });
 
 test('a limit that a request exceeds is named with its value', async () => {
