@@ -142,7 +142,8 @@ function responsesOf({ about }: Route): Record<string, Json> {
     const status = problemStatus(code);
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  for (const [status, codes] of byStatus) responses[status] = problemResponse(status, codes);
+  const passesOn = about.answers[200]?.headers?.includes('Holdfast-Divert') ?? false;
+  for (const [status, codes] of byStatus) responses[status] = problemResponse(status, codes, passesOn);
   return responses;
 }
 
@@ -154,22 +155,26 @@ function responseOf({ description, body, contentType = 'application/json', heade
   };
 }
 
-function problemResponse(status: number, codes: readonly ErrorCode[]): Json {
+/** `passesOn`: the problem may be that of another instance. */
+function problemResponse(status: number, codes: readonly ErrorCode[], passesOn: boolean): Json {
+  const retry = status === 503 || status === 429;
   const schema = { allOf: [reference(problemDocument), { properties: { code: { enum: codes } } }] };
   return {
     description: codes.join(', '),
-    ...headersOf(status === 503 || status === 429 ? ['Retry-After'] : []),
+    ...headersOf([...(retry ? (['Retry-After'] as const) : []), ...(passesOn ? (['Holdfast-Divert'] as const) : [])]),
     content: { [problemContentType]: { schema } },
   };
 }
 
+/** Whatever the answer, it says whose it is. */
 function headersOf(names: readonly (keyof typeof answerHeaders)[]): Json {
-  if (names.length === 0) return {};
   const header = (name: keyof typeof answerHeaders) => ({
     description: answerHeaders[name],
     schema: { type: 'string' },
   });
-  return { headers: Object.fromEntries(names.map((name) => [name, header(name)])) };
+  return {
+    headers: Object.fromEntries((['Holdfast-Served-By', ...names] as const).map((name) => [name, header(name)])),
+  };
 }
 
 /** D2. What has no name (texts, pages) stands where it is used. */

@@ -49,7 +49,7 @@ const answerBytesMax = 33_554_432;
 const idleMs = 4_000;
 const socketsPerPeerMax = 128;
 const headersThere = ['accept', 'authorization', 'last-event-id', 'traceparent', 'tracestate', 'x-request-id'];
-const headersBack = ['holdfast-cursor', 'holdfast-served-by', 'holdfast-owner'];
+const headersBack = ['holdfast-cursor', 'holdfast-served-by', 'holdfast-owner', 'retry-after'];
 
 export class PeerClient implements Component {
   readonly name = 'requests to other instances';
@@ -160,7 +160,12 @@ async function readWhole(response: IncomingMessage, onBytes: () => void, signal:
 function judge(peer: Peer, response: IncomingMessage, body: Buffer, elapsedMs: number): PeerReply {
   const { statusCode: status = 0, headers } = response;
   const contentType = headers['content-type'] ?? '';
-  if (status === 200) return judgeState(peer, headers, body, elapsedMs);
+  const servedBy = headers['holdfast-served-by'];
+  if (servedBy !== headerText(peer.instance)) {
+    const who = JSON.stringify(servedBy ?? null).slice(0, 100);
+    return { kind: 'failed', detail: `HTTP ${status}, answered by ${who}` }; // PC1
+  }
+  if (status === 200) return judgeState(headers, body, elapsedMs);
   const problem = contentType.startsWith('application/problem+json') ? parseProblem(body) : null;
   if (problem === null) return { kind: 'failed', detail: `HTTP ${status} that is no problem document` };
   if (status === 503) {
@@ -173,12 +178,8 @@ function judge(peer: Peer, response: IncomingMessage, body: Buffer, elapsedMs: n
   return { kind: 'answer', status, contentType, headers: passed(headers), body, stalenessMs: null };
 }
 
-function judgeState(peer: Peer, headers: IncomingHttpHeaders, body: Buffer, elapsedMs: number): PeerReply {
+function judgeState(headers: IncomingHttpHeaders, body: Buffer, elapsedMs: number): PeerReply {
   const contentType = headers['content-type'] ?? '';
-  const servedBy = headers['holdfast-served-by'];
-  if (servedBy !== headerText(peer.instance)) {
-    return { kind: 'failed', detail: `answered by ${JSON.stringify(servedBy ?? null).slice(0, 100)}` }; // PC1
-  }
   const age = headers['holdfast-age-ms'];
   const isJson = contentType.startsWith('application/json') && body[0] === 0x7b && body.at(-1) === 0x7d;
   if (typeof age !== 'string' || !/^\d{1,15}$/.test(age) || !isJson) {

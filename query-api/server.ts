@@ -8,6 +8,7 @@
  *     allow it; a POST without a body it sends at once, so there the page's origin is checked.
  * Q5. A client that sends half a request holds a connection for so long and no longer, and there are so many connections
  *     and no more.
+ * Q6. Every answer says which instance it is of, refusals too: behind an address, or behind another instance, there are many.
  */
 import express, {
   type ErrorRequestHandler,
@@ -23,6 +24,7 @@ import { HoldfastError, messageOf } from '../core/errors.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger, RateLimited } from '../core/logger.ts';
+import { headerText } from './answer-headers.ts';
 import { type ConnectionLimits, type RequestLimits } from './api-context.ts';
 import { type FastState } from './fast-state.ts';
 import { type QueryApiMetrics } from './metrics.ts';
@@ -34,6 +36,7 @@ import { writeStream } from './stream-answer.ts';
 import { Unreadable } from './unreadable.ts';
 
 export interface ApiServerOptions {
+  readonly instanceId: string;
   /** Checked listen setting. */
   readonly listen: string;
   readonly advertisedHost: string;
@@ -221,7 +224,7 @@ export class ApiServer implements Component {
       this.#send(response, answer);
       return;
     }
-    setHeaders(response, answer);
+    this.#setHeaders(response, answer);
     observe(); // the time to its headers: it may go on for days
     this.#streams.add(gone);
     if (this.#stopping) gone.abort(new Error('the server stops'));
@@ -243,7 +246,24 @@ export class ApiServer implements Component {
 
   #send(response: Response, answer: Answer): void {
     if (this.#stopping) response.setHeader('Connection', 'close'); // else an idle client holds up the stop
-    send(response, answer);
+    this.#setHeaders(response, answer);
+    if (answer.body === null) {
+      response.end();
+      return;
+    }
+    const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
+    response.setHeader('Content-Type', answer.contentType ?? 'application/json');
+    response.setHeader('Content-Length', body.length);
+    response.end(body);
+  }
+
+  #setHeaders(response: Response, answer: Pick<Answer, 'status' | 'headers'>): void {
+    response.statusCode = answer.status;
+    for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+    const served = 'Holdfast-Served-By'; // Q6. An answer that was passed on has that of the other.
+    if (!response.hasHeader(served)) response.setHeader(served, headerText(this.#options.instanceId));
+    response.setHeader('Cache-Control', 'no-store');
+    response.setHeader('X-Content-Type-Options', 'nosniff');
   }
 
   #logUnexpected(path: string, thrown: unknown): void {
@@ -269,25 +289,6 @@ function problemAnswer(problem: Problem): Answer {
   const headers: Record<string, string> =
     problem.status === 503 || problem.status === 429 ? { 'Retry-After': '1' } : {};
   return { status: problem.status, body: formatProblem(problem), contentType: problemType, headers };
-}
-
-function setHeaders(response: Response, answer: Pick<Answer, 'status' | 'headers'>): void {
-  response.statusCode = answer.status;
-  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  response.setHeader('Cache-Control', 'no-store');
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-}
-
-function send(response: Response, answer: Answer): void {
-  setHeaders(response, answer);
-  if (answer.body === null) {
-    response.end();
-    return;
-  }
-  const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
-  response.setHeader('Content-Type', answer.contentType ?? 'application/json');
-  response.setHeader('Content-Length', body.length);
-  response.end(body);
 }
 
 /** A body must be there and be JSON; body-parser would take anything else for an absent one. */

@@ -10,6 +10,7 @@ import { type ServerResponse } from 'node:http';
 import { type Duplex } from 'node:stream';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
+import { headerText } from './answer-headers.ts';
 import { type ConnectionLimits } from './api-context.ts';
 import { formatProblem, type Problem, problemOf } from './problem.ts';
 
@@ -17,12 +18,14 @@ import { formatProblem, type Problem, problemOf } from './problem.ts';
 const lingerMs = 1_000;
 
 export class Unreadable {
+  readonly #instanceId: string;
   readonly #clock: Clock;
   readonly #limits: ConnectionLimits;
   /** Answers under way, by their connections. */
   readonly #open = new WeakMap<Duplex, Set<ServerResponse>>();
 
-  constructor(options: { clock: Clock; limits: ConnectionLimits }) {
+  constructor(options: { instanceId: string; clock: Clock; limits: ConnectionLimits }) {
+    this.#instanceId = options.instanceId;
     this.#clock = options.clock;
     this.#limits = options.limits;
   }
@@ -44,9 +47,14 @@ export class Unreadable {
     const problem = this.#problem(thrown.code);
     const body = formatProblem(problem);
     const reason = problem.status === 408 ? 'Request Timeout' : 'Bad Request';
-    socket.end(
-      `HTTP/1.1 ${problem.status} ${reason}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    );
+    const head = [
+      `HTTP/1.1 ${problem.status} ${reason}`,
+      'Content-Type: application/problem+json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      `Holdfast-Served-By: ${headerText(this.#instanceId)}`,
+      'Connection: close',
+    ];
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
     const timer = this.#clock.after(lingerMs, () => socket.destroy()); // UR2
     socket.once('close', () => timer.cancel());
   }

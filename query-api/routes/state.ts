@@ -33,7 +33,7 @@ const about = (summary: string): RouteDescription => ({
     200: {
       description: 'The leaves, by device and path',
       body: stateAnswer,
-      headers: ['Holdfast-Cursor', 'Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Owner', 'Holdfast-Divert'],
+      headers: ['Holdfast-Cursor', 'Holdfast-Age-Ms', 'Holdfast-Owner', 'Holdfast-Divert'],
     },
     307: redirected,
   },

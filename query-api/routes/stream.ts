@@ -30,7 +30,7 @@ const about: RouteDescription = {
       description: 'Server-sent events, until the client or this instance ends',
       body: z.string(),
       contentType: 'text/event-stream',
-      headers: ['Holdfast-Age-Ms', 'Holdfast-Served-By', 'Holdfast-Divert', 'X-Accel-Buffering'],
+      headers: ['Holdfast-Age-Ms', 'Holdfast-Divert', 'X-Accel-Buffering'],
     },
     307: redirected,
   },

@@ -61,7 +61,8 @@ export function stateReply(
   response.writeHead(200, { ...ours, ...headers }).end(body);
 }
 
-export function problemReply(response: ServerResponse, status: number, code: string): void {
-  response.writeHead(status, { 'Content-Type': 'application/problem+json' });
-  response.end(JSON.stringify({ code, title: code, detail: `it says ${code}`, status }));
+export function problemReply(response: ServerResponse, status: number, code: string, instance = 'bad'): void {
+  const headers = { 'Content-Type': 'application/problem+json', 'Holdfast-Served-By': instance };
+  response.writeHead(status, { ...headers, ...(status === 429 && { 'Retry-After': '7' }) });
+  response.end(JSON.stringify({ type: 'about:blank', code, title: code, detail: `it says ${code}`, status }));
 }

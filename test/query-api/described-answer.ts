@@ -61,7 +61,7 @@ function described(document: ApiDocument, { method, url, status }: AnswerSeen): 
 
 const problemResponse: Response = {
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-  headers: { Allow: {} },
+  headers: { Allow: {}, 'Holdfast-Served-By': {} },
 };
 
 function patternOf(template: string): RegExp {

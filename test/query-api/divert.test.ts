@@ -81,6 +81,11 @@ const adversaries: [string, () => Promise<BadPeer>, string][] = [
   ['answers another page', () => httpPeer((_, response) => response.end('<html></html>')), 'failed'],
   ['is another instance (PC1)', () => httpPeer((_, response) => stateReply(response, 'query-9')), 'failed'],
   [
+    'is another instance that refuses (PC1)',
+    () => httpPeer((_, response) => problemReply(response, 400, 'PARAMETER_INVALID', 'query-9')),
+    'failed',
+  ],
+  [
     'states no age',
     () => httpPeer((_, response) => stateReply(response, 'bad', { 'Holdfast-Age-Ms': 'young' })),
     'failed',
@@ -128,6 +133,15 @@ test.each(adversaries)('alone, a peer that %s makes a 503 with the reason', asyn
   expect([reply.status, reply.headers.get('retry-after'), reply.body['reason']]).toEqual([503, '1', 'absent']);
   expect(['TOO_STALE', 'NOT_CAUGHT_UP']).toContain(reply.body['code']);
   expect(reply.body['detail']).toContain('bad: ');
+});
+
+test('what a peer refuses for good reaches the client as it is, with the name of the peer', async () => {
+  const peer = await bad(httpPeer((_, response) => problemReply(response, 429, 'LIMIT_EXCEEDED')));
+  const entry = await startEntry([['bad', peer.http]]);
+  const reply = await entry.ask(path);
+  expect([reply.status, reply.body['detail']]).toEqual([429, 'it says LIMIT_EXCEEDED']);
+  const said = ['holdfast-served-by', 'holdfast-divert', 'retry-after'].map((name) => reply.headers.get(name));
+  expect(said).toEqual(['bad', 'forwarded: absent', '7']);
 });
 
 test('the control: without hedging a silent peer costs the client the whole wait', async () => {

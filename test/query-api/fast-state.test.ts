@@ -23,6 +23,7 @@ beforeEach(async () => {
   const { context, routes } = api;
   const inner = new FastState({ context, metrics });
   fast = new ApiServer({
+    instanceId: 'query-1',
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
     routes,

@@ -103,6 +103,15 @@ test('a header cannot be smuggled through names that go into an answer', async (
   expect(answer.headers.get('holdfast-served-by')).toBe('???X-Evil: 1');
 });
 
+test('Q6: every answer says which instance it is of, and so does every refusal', async () => {
+  const paths = ['/healthz', '/', '/api/v1/devices', '/api/v1/devices/nobody', '/nowhere', '/api/v1/state?limit=x'];
+  for (const path of paths) {
+    const reply = await api.ask(path);
+    expect([path, reply.headers.get('holdfast-served-by')]).toEqual([path, 'query-1']);
+  }
+  expect(await raw('garbage\r\n\r\n')).toContain('\r\nHoldfast-Served-By: query-1\r\n');
+});
+
 test.each([
   ['localhost:1', 200],
   ['127.0.0.1', 200],
@@ -221,6 +230,7 @@ test('a second server on the same port says LISTEN_IN_USE', async () => {
   const listen = `127.0.0.1:${api.server.port}`;
   const metrics = { requestSeconds: { observe: () => undefined } } as never;
   const second = new ApiServer({
+    instanceId: 'query-1',
     listen,
     advertisedHost: 'x',
     routes: [],

@@ -39,6 +39,7 @@ beforeEach(async () => {
   metrics.registry.clear();
   received = '';
   server = new ApiServer({
+    instanceId: 'query-1',
     listen: '127.0.0.1:0',
     advertisedHost: '127.0.0.1',
     routes: [route],
