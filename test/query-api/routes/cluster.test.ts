@@ -130,10 +130,10 @@ test('instances and slots have pages, in the order of names and numbers', async 
   for (const instance of ['c', 'a', 'b']) seeInstance(instance, 'ingest');
   const pagesOf = async (path: string, list: string, name: string): Promise<unknown[][]> => {
     const pages: unknown[][] = [];
-    for (let next: unknown = ''; next !== null;) {
-      const { data } = (await api.ask(`${path}limit=2${next === '' ? '' : `&next=${String(next)}`}`)).body;
+    for (let next: string | null = ''; next !== null;) {
+      const { data } = (await api.ask(`${path}limit=2${next === '' ? '' : `&next=${next}`}`)).body;
       pages.push((data[list] as Record<string, unknown>[]).map((each) => each[name]));
-      next = data['next'];
+      next = data['next'] as string | null;
     }
     return pages;
   };
