@@ -152,6 +152,28 @@ const completeOf = ({ replica }: Started) => [replica.complete(0), replica.compl
     ]);
   }, 60_000);
 
+  test('a snapshot of another cluster behind the same address is not taken, and the log says why', async () => {
+    const kafka = testKafka();
+    const topic = `${kafka.prefix}state`;
+    const writer = await openWriter(kafka, topic, 4);
+    await writer.create();
+    await writer.write(100);
+    const first = await startReplica(kafka, topic, 3_600_000);
+    await first.replica.stop();
+    const { checkSnapshot, encodeSlot, restoreSlot } = await import('../../query-api/slot-snapshot.ts');
+    const { LeafStore } = await import('../../query-api/leaf-store.ts');
+    const store = new LeafStore();
+    const snapshot = checkSnapshot((await first.folder.read(1))!);
+    for (const _ of restoreSlot(store, snapshot));
+    const log = { ...snapshot.head.log, clusterId: 'another' };
+    await first.folder.write(1, encodeSlot(store, { ...snapshot.head, log }), signal);
+    const again = await startReplica(kafka, topic, 3_600_000);
+    const truth = await startReplica(kafka, topic, 0);
+    expect(leavesOf(again)).toEqual(leavesOf(truth));
+    expect(await again.applied()).toBe(100); // of slot 1; slot 0 has its snapshot
+    expect(again.lines).toEqual([expect.objectContaining({ slots: [1], cause: 'it is of cluster another' })]);
+  }, 60_000);
+
   test('a snapshot whose place is not in the log is forgotten, and the slot read from its beginning', async () => {
     const kafka = testKafka();
     const topic = `${kafka.prefix}state`;
