@@ -69,12 +69,16 @@ export function problemOf(thrown: unknown): Problem {
     if (kafkaCodes.has(thrown.code)) return problem('KAFKA_UNAVAILABLE', thrown.message, thrown.facts);
     return problem(thrown.code, thrown.message, thrown.facts);
   }
-  const { name, type, status } =
-    thrown instanceof Error ? (thrown as { name: string; type?: unknown; status?: unknown }) : {};
+  const { name, type, status, limit } =
+    thrown instanceof Error ? (thrown as { name: string; type?: unknown; status?: unknown; limit?: unknown }) : {};
   if (name === 'PathMalformed') return problem('PATH_MALFORMED', messageOf(thrown));
   if (name === 'CursorMalformed') return problem('CURSOR_MALFORMED', messageOf(thrown));
   if (typeof type === 'string') {
     const code = Object.hasOwn(bodyProblems, type) ? bodyProblems[type] : undefined;
+    if (code === 'BODY_TOO_LARGE' && typeof limit === 'number') {
+      const detail = `the body is larger than the ${limit} bytes allowed (setting maxBodyBytes)`;
+      return problem(code, detail, { maxBodyBytes: limit });
+    }
     return problem(code ?? 'BODY_INVALID', `the body cannot be read: ${messageOf(thrown)}`);
   }
   if (thrown instanceof URIError) {

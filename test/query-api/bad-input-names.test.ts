@@ -1,13 +1,18 @@
 /** Names that every object has, and questions that match everything: they are like any other. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { SseClient } from '../support/sse-client.ts';
 import { type Api, startApi } from './api-fixture.ts';
 import { answerTo, request } from './raw-client.ts';
 
 let api: Api;
+const clients: SseClient[] = [];
 beforeEach(async () => {
   api = await startApi({ maxLeaves: 100 });
 });
-afterEach(() => api.server.stop());
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await api.server.stop();
+});
 
 interface StatePage {
   readonly leaves: readonly { readonly device: string; readonly path: string; readonly value: unknown }[];
@@ -19,6 +24,13 @@ async function state(query: string): Promise<StatePage> {
   const reply = await api.ask(`/api/v1/state?${query}`);
   expect(reply.status).toBe(200);
   return reply.body.data as unknown as StatePage;
+}
+
+/** All that a stream has until it is synced. */
+async function stream(query: string): Promise<SseClient> {
+  const client = new SseClient({ port: api.server.port, path: `/api/v1/state/stream${query}` });
+  clients.push(client);
+  return client.synced();
 }
 
 const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
@@ -64,5 +76,16 @@ test('what matches everything is answered in pages of bounded size that leave no
       ({ next } = page);
     }
     expect([path, pages, seen.size]).toEqual([path, 3, 240]);
+  }
+});
+
+test('streams of such a list key, and of what matches everything, have all of it', async () => {
+  await api.addDevice('a');
+  for (const name of names) api.addLeaf('a', `/a/b[${name}=x]/c`, { kind: 'string', value: name });
+  const keyed = await stream('?path=/a/b[__proto__=x]');
+  expect(keyed.leaves.map(({ path, value }) => [path, value])).toEqual([['/a/b[__proto__=x]/c', '__proto__']]);
+  for (const path of ['/', '/...', `${'/...'.repeat(15)}/c`]) {
+    const all = await stream(`?path=${path}`);
+    expect([path, all.leaves.map(({ value }) => value).sort()]).toEqual([path, [...names].sort()]);
   }
 });
