@@ -24,11 +24,13 @@ export class StreamWalk {
     this.#filter = filter;
   }
 
+  /** From their beginnings, also those that are being walked: they may have left meanwhile, and what changed then is unsaid. */
   add(devices: readonly string[]): void {
     for (const device of devices) {
-      if (this.#waiting.has(device)) continue;
       const slot = this.#filter.slotOf(device);
+      const isWaiting = this.#waiting.has(device);
       this.#waiting.set(device, '');
+      if (isWaiting) continue;
       this.#left.set(slot, (this.#left.get(slot) ?? 0) + 1);
     }
   }

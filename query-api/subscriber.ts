@@ -10,6 +10,8 @@
  * SS2. A slot whose changes the queue has no room for is behind from that position on, and is read from the log again.
  * SS3. `synced` comes when a generation was written that was sealed with every slot walked and none behind.
  * SS4. When it cannot go on from where the client stands, it says so by a gap of all devices and begins anew.
+ * SS5. What waits when a device joins is written before the device is walked: some of it may be of that device, from a time
+ *      when it belonged to the stream before.
  */
 import { setImmediate as nextTurn } from 'node:timers';
 import { type Clock, type Timer } from '../core/clock.ts';
@@ -74,6 +76,9 @@ export class Subscriber implements StateListener {
   #settlesWhenWritten = false;
   #isHeartbeatDue = false;
   #walksNext = true;
+  #seals = 0;
+  /** No device is walked before so many seals (SS5). */
+  #walksAfterSeals = 0;
   #sealedMonotonicMs = Number.NEGATIVE_INFINITY;
   #turnMonotonicMs = 0;
   #coalesced = 0;
@@ -162,6 +167,7 @@ export class Subscriber implements StateListener {
     const joined = filter.joined();
     if (joined.length === 0) return;
     this.#walk.add(joined);
+    if (this.#queue.openLength > 0) this.#walksAfterSeals = this.#seals + 1; // SS5; what is sealed goes first anyway
     for (const device of joined) {
       const slot = filter.slotOf(device);
       this.#cursor.delete(slot); // SC1
@@ -201,7 +207,7 @@ export class Subscriber implements StateListener {
     if (this.#isHeartbeatDue) await this.#writeHeartbeat(writer);
     else if (this.#lost.size > 0) await this.#writeDeviceGap(writer);
     else if (this.#queue.sealedLength > 0) await this.#writeSealed(writer);
-    else if (this.#walksNext && !this.#walk.isOver) await this.#writeWalk(writer);
+    else if (this.#walksNext && this.#mayWalk) await this.#writeWalk(writer);
     else if (this.#queue.openLength > 0) await this.#seal();
     else if (this.#settles()) await this.#writeSynced(writer);
     else {
@@ -209,6 +215,10 @@ export class Subscriber implements StateListener {
       this.#walksNext = true;
     }
     return null;
+  }
+
+  get #mayWalk(): boolean {
+    return !this.#walk.isOver && this.#seals >= this.#walksAfterSeals;
   }
 
   /** The log is read while the client is written to: a slow one finds its sampled values merged. */
@@ -229,6 +239,7 @@ export class Subscriber implements StateListener {
     this.#cursor.clear();
     this.#walk.clear();
     this.#replay.clear();
+    this.#walksAfterSeals = 0;
     this.#isSynced = false;
     this.#settlesWhenWritten = false;
     metrics.gaps.inc({ reason });
@@ -258,6 +269,7 @@ export class Subscriber implements StateListener {
 
   #sealNow(): void {
     this.#queue.seal((slot) => !this.#walk.isWhole(slot));
+    this.#seals += 1;
     this.#sealedMonotonicMs = this.#options.clock.monotonicMs();
     this.#settlesWhenWritten = !this.#isSynced && this.#walk.isOver && this.#replay.isOver;
   }
