@@ -260,6 +260,17 @@ describe('an answer that takes several turns', () => {
     expect((await api.ask('/api/v1/state')).status).toBe(503);
   });
 
+  test('control: if nobody counted how often a slot is forgotten, half of a set would pass for whole', async () => {
+    slowly(10, () => {
+      api.state.reset(slotOf('d', slots));
+      api.state.load();
+    });
+    api.state.resets = () => 0;
+    const reply = await api.ask('/api/v1/state');
+    expect(reply.status).toBe(200);
+    expect(leavesOf(reply).length).toBeLessThan(4);
+  });
+
   test('is whole and counts the turns into its age, and is refused beyond maxStalenessMs', async () => {
     slowly(2_000);
     const whole = await api.ask('/api/v1/state');
