@@ -4,9 +4,11 @@
  * PS1. A path is compared at most once, and a step of a pattern with a distinct element once.
  * PS2. An id that was given out again is compared anew: a verdict holds the generation of its id in 6 bits. An id changes
  *      its generation at most once per sweep, and all verdicts are forgotten before 64 sweeps have passed.
+ * PS3. At rest it remembers nothing, whatever the table holds: each path is compared whenever it is asked about.
  */
 import { matchSteps, type PathPattern } from '../schemas/path-pattern.ts';
 import { grownU8 } from './growing-column.ts';
+import { type ElementId } from './path-elements.ts';
 import { type PathId, type PathTable } from './path-table.ts';
 
 /** Covered paths are odd; `listed` ones are in `ids`, too. */
@@ -21,6 +23,7 @@ class ComparedPattern {
   #verdicts: Uint8Array[];
   #elementFrees = 0;
   #path: PathId = 0;
+  #remembers = true;
 
   constructor(table: PathTable, pattern: PathPattern) {
     this.#table = table;
@@ -28,11 +31,20 @@ class ComparedPattern {
     this.#verdicts = pattern.steps.map(() => new Uint8Array(0));
   }
 
+  remember(isWanted: boolean): void {
+    this.#remembers = isWanted;
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#verdicts = this.#pattern.steps.map(() => new Uint8Array(0));
+  }
+
   matches(id: PathId): boolean {
     const { frees } = this.#table.elements;
     if (frees !== this.#elementFrees) {
       this.#elementFrees = frees;
-      this.#verdicts = this.#verdicts.map(() => new Uint8Array(0));
+      this.#forget();
     }
     if (this.#pattern.origin !== this.#table.origin(id)) return false;
     this.#path = id;
@@ -43,16 +55,21 @@ class ComparedPattern {
     const element = this.#table.elementAt(this.#path, at);
     let verdicts = this.#verdicts[step];
     if (verdicts === undefined) return false;
+    if (!this.#remembers) return this.#compare(step, element); // PS3
     if (element >= verdicts.length) {
       verdicts = grownU8(verdicts, Math.max(element + 1, this.#table.elements.size));
       this.#verdicts[step] = verdicts;
     }
     const verdict = verdicts[element];
     if (verdict !== unknown) return verdict === covered;
-    const matches = this.#pattern.steps[step]?.(this.#table.elements.elem(element)) === true;
+    const matches = this.#compare(step, element);
     verdicts[element] = matches ? covered : uncovered;
     return matches;
   };
+
+  #compare(step: number, element: ElementId): boolean {
+    return this.#pattern.steps[step]?.(this.#table.elements.elem(element)) === true;
+  }
 }
 
 export class PathSelection {
@@ -63,11 +80,29 @@ export class PathSelection {
   #verdictsSinceSweep: number;
   #ids = new Uint32Array(0);
   #idsAtChanges = -1;
+  #remembers = true;
 
   constructor(table: PathTable, patterns: readonly PathPattern[]) {
     this.#table = table;
     this.#patterns = patterns.map((pattern) => new ComparedPattern(table, pattern));
     this.#verdictsSinceSweep = table.sweeps;
+  }
+
+  /** From now on again. */
+  remember(): void {
+    if (!this.#remembers) this.#setRemembers(true);
+  }
+
+  /** PS3. */
+  rest(): void {
+    this.#setRemembers(false);
+  }
+
+  #setRemembers(isWanted: boolean): void {
+    this.#remembers = isWanted;
+    for (const pattern of this.#patterns) pattern.remember(isWanted);
+    this.#verdicts = new Uint8Array(0);
+    this.#forget();
   }
 
   /** Hot: once per changed leaf and reader. False for ids that are free. */
@@ -86,7 +121,7 @@ export class PathSelection {
   #compare(id: PathId): boolean {
     if (!this.#table.isKnown(id)) return false;
     const isCovered = this.#patterns.some((pattern) => pattern.matches(id)); // PS1
-    this.#note(id, isCovered ? covered : uncovered);
+    if (this.#remembers) this.#note(id, isCovered ? covered : uncovered);
     return isCovered;
   }
 
@@ -102,8 +137,9 @@ export class PathSelection {
     this.#idsAtChanges = -1;
   }
 
-  /** All ids that are covered, in ascending order of their keys; valid until the table changes. */
+  /** All ids that are covered, in ascending order of their keys; valid until the table changes. Not at rest. */
   ids(): Uint32Array<ArrayBuffer> {
+    this.remember();
     const { changes, size } = this.#table;
     if (changes === this.#idsAtChanges) return this.#ids;
     const kept = this.#ids.filter((id) => this.#verdict(id) === listed);

@@ -33,6 +33,7 @@ export class RowIndex {
   #tables: Table[] = [{ entries: new Uint32Array(8), count: 0, bits: 0 }];
   #bits = 0;
   #size = 0;
+  #changes = 0;
 
   constructor(columns: LeafColumns) {
     this.#columns = columns;
@@ -40,6 +41,11 @@ export class RowIndex {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Grows whenever a row comes or goes. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** -1: none. */
@@ -62,6 +68,7 @@ export class RowIndex {
     }
     insert(table, hash, row);
     this.#size += 1;
+    this.#changes += 1;
   }
 
   /** `path` must be here. */
@@ -82,6 +89,7 @@ export class RowIndex {
     entries[hole] = 0;
     table.count -= 1;
     this.#size -= 1;
+    this.#changes += 1;
     if (length > 8 && table.count * 4 < length) this.#refill(table, Math.max(8, length >>> 1));
   }
 
@@ -89,6 +97,7 @@ export class RowIndex {
     this.#tables = [{ entries: new Uint32Array(8), count: 0, bits: 0 }];
     this.#bits = 0;
     this.#size = 0;
+    this.#changes += 1;
   }
 
   /** Calls back for every row, in no order; the index must not change meanwhile. */

@@ -24,6 +24,7 @@ import { LeafCopy, type LeafParts } from './leaf-copy.ts';
 import { SelectionCache } from './selection-cache.ts';
 import {
   type Applied,
+  type HeldSelection,
   type LeafRecord,
   type LeafSelection,
   type LeafView,
@@ -109,6 +110,10 @@ export class LeafStore implements StoreView {
 
   select(patterns: readonly NamedPattern[]): LeafSelection {
     return this.#selections.get(patterns);
+  }
+
+  hold(patterns: readonly NamedPattern[]): HeldSelection {
+    return this.#selections.hold(patterns);
   }
 
   /** Applies one record; `record` null is a tombstone. Hot. Throws RecordMalformed if `key` is no path. */

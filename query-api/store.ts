@@ -7,7 +7,7 @@
  *     displaced writer does not bring it back.
  * L3. Value bytes are copied: a small slice of a fetch buffer would keep all of it alive.
  */
-import { type PathTable } from '../core/path-table.ts';
+import { type PathId, type PathTable } from '../core/path-table.ts';
 import { type PathPattern } from '../schemas/path-pattern.ts';
 import { type PathElem } from '../schemas/path.ts';
 
@@ -39,13 +39,21 @@ export interface NamedPattern {
   readonly pattern: PathPattern;
 }
 
-/** The leaves that one of some patterns covers, each once. For one question: ask for it anew in the next turn. */
+/** The leaves that one of some patterns covers, each once. For one question: ask for it anew in the next turn, or hold it. */
 export interface LeafSelection {
   /** Leaves of all devices. */
   readonly total: number;
   count(device: string): number;
   /** At most `limit` leaves of a device behind the key `after`, in key order. */
   leaves(device: string, after: string, limit: number): readonly LeafView[];
+  /** Of an id that the path table gave out lately. Hot in streams. */
+  covers(path: PathId): boolean;
+}
+
+/** A selection that a stream keeps. */
+export interface HeldSelection {
+  readonly selection: Pick<LeafSelection, 'covers'>;
+  release(): void;
 }
 
 export interface StoreView {
@@ -59,6 +67,8 @@ export interface StoreView {
   /** Leaves of `device` that match, in key order. */
   find(device: string, pattern: PathPattern, patternText: string): readonly LeafView[];
   select(patterns: readonly NamedPattern[]): LeafSelection;
+  /** One and the same for all that hold or ask for these patterns, until it is released. */
+  hold(patterns: readonly NamedPattern[]): HeldSelection;
   /** Devices with leaves. */
   devices(): IterableIterator<string>;
 }

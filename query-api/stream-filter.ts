@@ -4,14 +4,15 @@
  * SF1. A device whose record is gone stays what it was, and deletes of devices without a record pass: the record goes
  *      before the leaves do, and a reader that never saw them loses nothing by being told.
  * SF2. A device that begins to match is no member before `joined` has named it: its state is sent first.
+ * SF3. Devices are looked through after one of them has changed, not whenever somebody asks: of a thousand streams by label
+ *      none costs anything while nothing happens.
  */
-import { PathSelection } from '../core/path-table.ts';
 import { type Device } from '../schemas/device.ts';
 import { type Slot, slotOf } from '../schemas/slot.ts';
 import { matchesLabels } from './device-filter.ts';
 import { type LabelFilter } from './parameters.ts';
 import { type LeafChange } from './state-feed.ts';
-import { type LeafView, type NamedPattern, type StoreView } from './store.ts';
+import { type HeldSelection, type LeafView, type NamedPattern, type StoreView } from './store.ts';
 import { type Rows } from './tables.ts';
 
 export interface StreamFilterOptions {
@@ -28,22 +29,26 @@ export class StreamFilter {
   /** Every slot that a device of the stream may be in, ascending. */
   readonly slots: readonly Slot[];
   readonly #options: StreamFilterOptions;
-  readonly #selection: PathSelection;
+  readonly #held: HeldSelection;
   readonly #names: ReadonlySet<string> | null;
   /** Of a stream by labels: the devices that match, or did when their record went (SF1). */
   readonly #members = new Set<string>();
+  /** Version of the devices that were looked through last (SF3). */
+  #lookedAt: number | undefined;
 
   constructor(options: StreamFilterOptions) {
     const { names, store, patterns, slotCount } = options;
     this.#options = options;
-    this.#selection = new PathSelection(
-      store.paths,
-      patterns.map(({ pattern }) => pattern),
-    );
+    this.#held = store.hold(patterns);
     this.#names = names === null ? null : new Set(names);
     const all = Array.from({ length: slotCount }, (_, slot) => slot);
     const used = new Set(names?.map((name) => slotOf(name, slotCount)));
     this.slots = names === null ? all : all.filter((slot) => used.has(slot));
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    this.#held.release();
   }
 
   slotOf(device: string): Slot {
@@ -52,7 +57,7 @@ export class StreamFilter {
 
   /** Hot: once per change of the stream's slots. */
   covers(change: LeafChange): boolean {
-    return this.#coversDevice(change) && this.#selection.covers(change.pathId);
+    return this.#coversDevice(change) && this.#held.selection.covers(change.pathId);
   }
 
   #coversDevice({ device, leaf }: LeafChange): boolean {
@@ -82,6 +87,9 @@ export class StreamFilter {
   joined(): string[] {
     const { labels, devices } = this.#options;
     if (labels.length === 0) return [];
+    const { version } = devices;
+    if (version !== undefined && version === this.#lookedAt) return []; // SF3
+    this.#lookedAt = version;
     const joined: string[] = [];
     for (const [name, device] of devices.entries()) {
       if (this.#names !== null && !this.#names.has(name)) continue;

@@ -23,6 +23,8 @@ import { decodeStatusRow, newerStatusRow, type StatusRow } from './status-row.ts
 /** What routes read of a table: a map that follows its topic. */
 export interface Rows<V> {
   readonly size: number;
+  /** Grows with every change, so that nobody looks through all of them in vain; undefined: not counted. */
+  readonly version?: number;
   get(key: string): V | undefined;
   entries(): Iterable<readonly [string, V]>;
 }

@@ -53,6 +53,7 @@ export class Table<V> implements Component {
   /** Rebuilds wait on it, at most one per partition. */
   readonly #stopped = manyWaits(this.#stopping.signal);
   readonly #limited = new RateLimited();
+  #version = 0;
 
   constructor(options: TableOptions<V>) {
     this.#options = options;
@@ -95,6 +96,11 @@ export class Table<V> implements Component {
 
   *values(): IterableIterator<V> {
     for (const entry of this.#entries.values()) yield entry.value;
+  }
+
+  /** Grows with every change. */
+  get version(): number {
+    return this.#version;
   }
 
   get size(): number {
@@ -143,7 +149,7 @@ export class Table<V> implements Component {
       const key = record.key.toString('utf8');
       if (record.value === null) {
         if (rebuilt !== undefined) rebuilt.delete(key);
-        else if (this.#entries.delete(key)) this.#options.onChange?.(key, undefined, record);
+        else if (this.#entries.delete(key)) this.#changed(key, undefined, record);
         continue;
       }
       const decoded = this.#decode(key, record);
@@ -152,9 +158,14 @@ export class Table<V> implements Component {
         if (this.#wins(decoded.value, rebuilt.get(key))) rebuilt.set(key, { value: decoded.value, record });
       } else if (this.#wins(decoded.value, this.#entries.get(key))) {
         this.#entries.set(key, { value: decoded.value, partition: batch.partition });
-        this.#options.onChange?.(key, decoded.value, record);
+        this.#changed(key, decoded.value, record);
       }
     }
+  }
+
+  #changed(key: string, value: V | undefined, record: LogRecord | null): void {
+    this.#version += 1;
+    this.#options.onChange?.(key, value, record);
   }
 
   #wins(candidate: V, present: { readonly value: V } | undefined): boolean {
@@ -188,11 +199,11 @@ export class Table<V> implements Component {
     for (const [key, entry] of this.#entries) {
       if (entry.partition !== partition || rebuilt.has(key)) continue;
       this.#entries.delete(key);
-      this.#options.onChange?.(key, undefined, null);
+      this.#changed(key, undefined, null);
     }
     for (const [key, { value, record }] of rebuilt) {
       this.#entries.set(key, { value, partition });
-      this.#options.onChange?.(key, value, record);
+      this.#changed(key, value, record);
     }
   }
 }

@@ -61,6 +61,7 @@ async function answerStream(
   for (const name of names ?? []) requireDevice(context, name);
   const labels = labelFilters(request.parameters);
   const { store } = context.state;
+  streams.takePlace(request.signal);
   const filter = new StreamFilter({
     patterns,
     names,
@@ -69,7 +70,7 @@ async function answerStream(
     devices: tables.devices,
     slotCount: context.slots,
   });
-  streams.takePlace(request.signal);
+  whenGone(request.signal, () => filter.close());
   const turn = await context.divert.streamTurn(request, filter.slots, keyOf(request));
   if (turn.kind === 'answer') return turn.answer;
   whenGone(request.signal, turn.release);

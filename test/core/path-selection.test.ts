@@ -8,10 +8,10 @@ import { parsePath } from '../../schemas/path.ts';
 const part = fc.constantFrom('a', 'b', 'a-b', 'l[k=1]', 'l[k=2]', '...', '*', 'l[k=*]', 'l');
 const text = fc.array(part, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`);
 
-test('it covers what its patterns match, lists it in key order, and goes on when paths come and go (PS1, PS2)', () => {
+test('it covers what its patterns match, lists it in key order, and goes on when paths come and go (PS1 to PS3)', () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant('add' as const), path: text }),
-    fc.record({ kind: fc.constantFrom('sweep' as const, 'ask' as const) }),
+    fc.record({ kind: fc.constantFrom('sweep' as const, 'ask' as const, 'rest' as const) }),
   );
   fc.assert(
     fc.property(fc.array(text, { minLength: 1, maxLength: 3 }), fc.array(step, { maxLength: 80 }), (asked, steps) => {
@@ -30,7 +30,10 @@ test('it covers what its patterns match, lists it in key order, and goes on when
       for (const one of steps) {
         if (one.kind === 'sweep') table.sweep();
         else if (one.kind === 'add') table.intern(`openconfig:${one.path}`);
-        else expect([...selection.ids()].map((id) => table.key(id))).toEqual(expected());
+        else if (one.kind === 'rest') {
+          selection.rest();
+          expected(); // PS3
+        } else expect([...selection.ids()].map((id) => table.key(id))).toEqual(expected());
       }
       expect([...selection.ids()].map((id) => table.key(id))).toEqual(expected());
     }),

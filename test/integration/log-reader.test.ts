@@ -329,6 +329,7 @@ describeKafka('reading a log', () => {
       expect(map.get('d')).toBeUndefined();
       expect(map.get('e')).toBe('5');
       expect(changes.slice(-2)).toEqual(['d=', 'e=5']);
+      expect(map.version).toBe(changes.length);
       await producer.send(topic, 0, [text('a', '3')]);
       await map.readToEnd(patience());
       expect(map.get('a')).toBe('3');

@@ -149,3 +149,27 @@ test('a reader that stops costs bounded memory and nobody else’s time; what it
   expect(stopped.leaves.length).toBeLessThan(rounds * 400); // the rest is in `coalesced`
   expect(stopped.named('gap')).toEqual([]);
 }, 60_000); // prettier-ignore
+
+test('SC2: streams of the same paths share one selection, and give it back when they end', async () => {
+  await api.addDevice('leaf-1');
+  const { store } = api.state;
+  const held: unknown[] = [];
+  let released = 0;
+  const hold = store.hold.bind(store);
+  store.hold = (patterns) => {
+    const { selection, release } = hold(patterns);
+    held.push(selection);
+    const counted = (): void => {
+      released += 1;
+      release();
+    };
+    return { selection, release: counted };
+  };
+  const two = [await stream('?path=/a').synced(), await stream('?path=/a').synced()];
+  expect([held.length, held[0] === held[1], released]).toEqual([2, true, 0]);
+  for (const client of two) client.close();
+  await eventually('both have ended', 5_000, () => released === 2);
+  const refused = await api.ask('/api/v1/state/stream?path=/a', { headers: { 'last-event-id': 'nonsense' } });
+  expect(refused.status).toBe(400);
+  await eventually('what was refused holds nothing', 5_000, () => released === held.length);
+});
