@@ -16,6 +16,7 @@ const body = `<header>
 <div><dt>Devices synced</dt><dd id="synced">…</dd></div>
 <div><dt>State is behind by</dt><dd id="behind">…</dd></div>
 <div><dt>Instances</dt><dd id="parts">…</dd></div>
+<div><dt>gNMI here</dt><dd id="gnmi">…</dd></div>
 </dl>
 <div class="panes">
 <section id="devices-pane" class="pane" aria-labelledby="devices-title">
@@ -37,6 +38,7 @@ const body = `<header>
 <form id="path-form"><label for="path">Path; <code>*</code> and <code>...</code> match anything, keys may be left out</label>
 <input id="path" value="/" spellcheck="false" autocomplete="off" autocapitalize="off" aria-describedby="leaves-error"></form>
 <p id="leaves-error" aria-live="polite"></p>
+<p class="soft">Every change as it comes, in a terminal: <code id="follow"></code></p>
 <div class="scroll" role="region" aria-label="List of values" tabindex="0">
 <table class="values"><caption id="leaves-caption"></caption>
 <thead><tr><th scope="col" class="path">Path</th><th scope="col">Value</th><th scope="col" class="type">Type</th><th scope="col" class="number">Age</th></tr></thead>

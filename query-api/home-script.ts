@@ -11,13 +11,14 @@ export const homeScript = `
 'use strict';
 const byId = (id) => document.getElementById(id);
 const rowsMax = 300, leavesMax = 500, devicesMax = 10000;
-let chosen = '', skewMs = 0, instances = new Set(), devices = [], leavesAtMs = 0, kafkaAway = false;
+let chosen = '', skewMs = 0, servedBy = '', instances = new Set(), devices = [], leavesAtMs = 0, kafkaAway = false;
 const readHash = () => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ''; } };
 chosen = readHash();
 const get = async (url) => {
   const response = await fetch(url);
   const date = Date.parse(response.headers.get('date') || '');
   if (Math.abs(date - Date.now()) > 3000) skewMs = date - Date.now(); else if (date) skewMs = 0;
+  if (!url.includes('/state?')) servedBy = response.headers.get('holdfast-served-by') || ''; // that may be another's answer
   const body = await response.json();
   if (!response.ok) throw Object.assign(new Error(body.detail || body.title || String(response.status)), { code: body.code });
   return body.data;
@@ -112,6 +113,9 @@ const fillLeaf = (row, leaf) => {
   put(row.cells[3], age(leaf.ageMs));
 };
 const tickAges = () => { for (const row of byId('leaves').rows) put(row.cells[3], age(row.ageMs + performance.now() - leavesAtMs)); };
+/* For a shell: a quote in a key would end the argument. */
+const followCommand = (origin, device, path) =>
+  "curl -N '" + origin + '/api/v1/state/stream?device=' + encodeURIComponent(device) + '&path=' + encodeURIComponent(path).replaceAll('%2F', '/').replaceAll("'", '%27') + "'";
 const showLeaves = async () => {
   document.body.classList.toggle('chosen', chosen !== '');
   byId('leaves-part').hidden = chosen === '';
@@ -119,6 +123,7 @@ const showLeaves = async () => {
   put(byId('leaves-title'), chosen === '' ? 'Values' : 'Values of ' + chosen);
   if (chosen === '') return;
   const asked = chosen, path = byId('path').value.trim() || '/';
+  put(byId('follow'), followCommand(location.origin, asked, path));
   try {
     const data = await get('/api/v1/devices/' + encodeURIComponent(asked) + '/state?limit=' + leavesMax + '&path=' + encodeURIComponent(path));
     if (asked !== chosen) return;
@@ -165,7 +170,11 @@ const refresh = async (now) => {
   const startedMs = performance.now();
   try {
     const [cluster] = await Promise.all([get('/api/v1/cluster'), readDevices().catch((error) => { if (!error.code) throw error; }),
-      get('/api/v1/instances').then((data) => { instances = new Set(data.instances.map(({ instance }) => instance)); }, (error) => { if (!error.code) throw error; })]);
+      get('/api/v1/instances').then((data) => {
+        instances = new Set(data.instances.map(({ instance }) => instance));
+        const here = data.instances.find(({ instance }) => instance === servedBy);
+        put(byId('gnmi'), (here && here.gnmi) || 'unknown');
+      }, (error) => { if (!error.code) throw error; })]);
     answeredMs = performance.now();
     document.querySelector('main').classList.remove('old');
     kafkaAway = cluster.kafka !== 'ok';

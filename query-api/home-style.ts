@@ -38,6 +38,7 @@ small{display:block;color:var(--soft)}
 button.link{font:inherit;background:none;border:0;padding:0;text-align:left;text-decoration:underline;cursor:pointer;overflow-wrap:anywhere}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.soft{color:var(--soft)}
 .old{opacity:.55}
+#follow{overflow-wrap:anywhere;user-select:all;color:var(--text)}
 label{display:block;font-size:.8rem;color:var(--soft)}
 input{font:inherit;width:100%;padding:.3rem .5rem;border:1px solid var(--soft);border-radius:4px;background:var(--ground);color:var(--text)}
 input[aria-invalid=true]{border-color:var(--bad)}

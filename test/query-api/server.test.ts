@@ -221,6 +221,11 @@ test('the page at / is self-contained and runs nothing but its own script', asyn
   expect(page.text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
   const script = /<script>([^]*)<\/script>/.exec(page.text)![1]!;
   expect(() => new Script(script)).not.toThrow();
+  expect(page.text).toContain('href="/api/v1/docs"');
+  // Whatever the script looks for is there.
+  const wanted = [...script.matchAll(/byId\('([^']+)'\)/g)].map(([, id]) => id);
+  expect(wanted.length).toBeGreaterThan(20);
+  expect(wanted.filter((id) => !page.text.includes(`id="${id}"`))).toEqual([]);
   // H1: text of devices never becomes markup.
   expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function/);
 });
@@ -252,4 +257,15 @@ test('stop twice is fine, and lets a request in progress finish', async () => {
   await api.clock.sleep(50);
   await Promise.all([api.server.stop(), api.server.stop()]);
   expect((await waiting).status).toBe(503);
+});
+
+test('the page has a command that follows what is shown, and no path breaks out of its quotes', async () => {
+  const page = await api.ask('/');
+  const [made = ''] = /const followCommand = [^]*?;\n/.exec(page.text) ?? [];
+  const follow = new Script(`${made}; followCommand`).runInNewContext() as (...texts: string[]) => string;
+  expect(follow('http://h:1', 'leaf-1', '/a/b[name=et-0/0/1]')).toBe(
+    "curl -N 'http://h:1/api/v1/state/stream?device=leaf-1&path=/a/b%5Bname%3Det-0/0/1%5D'",
+  );
+  const [, url = ''] = /^curl -N '([^']*)'$/.exec(follow('http://h', 'a', "/a[b=';$(x)\\]&c]")) ?? [];
+  expect(new URL(url).searchParams.get('path')).toBe("/a[b=';$(x)\\]&c]");
 });
