@@ -23,15 +23,20 @@ export function requirePreconditions(preconditions: Preconditions, current: stri
       facts: { etag: current ?? null },
     });
   }
-  if (ifNoneMatch !== undefined && matchesTag(ifNoneMatch, current)) {
+  if (knowsTag(ifNoneMatch, current)) {
     throw new HoldfastError('PRECONDITION_FAILED', `If-None-Match: there is one already, with ETag ${current ?? ''}`, {
       facts: { etag: current ?? null },
     });
   }
 }
 
+/** For If-None-Match, which compares weakly (RFC 9110): a proxy that compresses answers makes their tags weak. */
+export function knowsTag(header: string | undefined, current: string | undefined): boolean {
+  return header !== undefined && matchesTag(header.replaceAll('W/"', '"'), current);
+}
+
 /** `*` matches whatever exists. A weak tag never matches: our tags are strong. */
-export function matchesTag(header: string, current: string | undefined): boolean {
+function matchesTag(header: string, current: string | undefined): boolean {
   if (current === undefined) return false;
   return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === current);
 }

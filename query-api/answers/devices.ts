@@ -19,6 +19,7 @@ export const statusDocument = document(
     instance: z.string().describe('The ingest instance that says so'),
     code: z.enum(errorCodes).nullable().describe('Why there is no session'),
     detail: z.string().nullable(),
+    retryAt: nsText.nullable().describe('When the device is dialled again; null: not planned'),
   }),
 );
 

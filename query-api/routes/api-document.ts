@@ -1,7 +1,7 @@
 /** `/api/v1/openapi.json` and `/api/v1/docs`: what the routes tell about themselves. */
 import { z } from 'zod';
 import { docsRoute } from '../docs-page.ts';
-import { entityTag, matchesTag } from '../etag.ts';
+import { entityTag, knowsTag } from '../etag.ts';
 import { apiDocument } from '../openapi.ts';
 import { type Route } from '../route.ts';
 
@@ -29,8 +29,8 @@ export function apiDocumentRoutes(routes: readonly Route[], version: string): Ro
       },
       answer: (request) => {
         const { body, etag } = (made ??= make());
-        const known = request.header('if-none-match');
-        if (known !== undefined && matchesTag(known, etag)) return { status: 304, body: null, headers: { ETag: etag } };
+        if (knowsTag(request.header('if-none-match'), etag))
+          return { status: 304, body: null, headers: { ETag: etag } };
         return { status: 200, body, headers: { ETag: etag } };
       },
     },

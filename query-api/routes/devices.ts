@@ -5,7 +5,7 @@ import { type DeviceStatus } from '../../schemas/status.ts';
 import { type ApiContext, requireDevice, requireTables } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { deviceNames } from '../device-filter.ts';
-import { matchesTag } from '../etag.ts';
+import { knowsTag } from '../etag.ts';
 import { pageOf } from '../parameters.ts';
 import { labelFilter, paging } from '../query-parameters.ts';
 import { aboutDevices } from './about-devices.ts';
@@ -29,8 +29,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
         const device = requireDevice(context, param(request, 'name'));
         const etag = context.desired.deviceTag(device);
         // The status is part of the answer and no part of the tag, so 304 is for `If-None-Match` of the record only.
-        const known = request.header('if-none-match');
-        if (known !== undefined && matchesTag(known, etag)) return { status: 304, body: null, headers: { ETag: etag } };
+        if (knowsTag(request.header('if-none-match'), etag))
+          return { status: 304, body: null, headers: { ETag: etag } };
         return success(deviceDocument(context, device), { ETag: etag });
       },
     },
@@ -89,6 +89,7 @@ function statusDocument(status: DeviceStatus): object {
     instance: status.instance,
     code: status.code === '' ? null : status.code,
     detail: status.detail === '' ? null : status.detail,
+    retryAt: status.retryAtNs === 0n ? null : status.retryAtNs.toString(),
   };
 }
 

@@ -3,7 +3,7 @@ import { HoldfastError } from '../../core/errors.ts';
 import { formatProfile } from '../../schemas/device-document.ts';
 import { type Profile } from '../../schemas/profile.ts';
 import { type ApiContext, requireTables } from '../api-context.ts';
-import { matchesTag } from '../etag.ts';
+import { knowsTag } from '../etag.ts';
 import { pageOf } from '../parameters.ts';
 import { paging } from '../query-parameters.ts';
 import { param, type Route, success } from '../route.ts';
@@ -33,8 +33,8 @@ export function profileRoutes(context: ApiContext): Route[] {
       answer: (request) => {
         const profile = requireProfile(context, param(request, 'name'));
         const etag = context.desired.profileTag(profile);
-        const known = request.header('if-none-match');
-        if (known !== undefined && matchesTag(known, etag)) return { status: 304, body: null, headers: { ETag: etag } };
+        if (knowsTag(request.header('if-none-match'), etag))
+          return { status: 304, body: null, headers: { ETag: etag } };
         return success(formatProfile(profile), { ETag: etag });
       },
     },
