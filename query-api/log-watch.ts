@@ -4,12 +4,13 @@
  *
  * W1. A topic that was made anew, or another cluster behind the same address, is another log: what was read of the one
  *     before says nothing about it.
- * W2. The resume window is what the topic really has, if that is less than the setting.
+ * W2. The resume window is what the topic really has, if that is less than the setting. While nobody could tell us what it
+ *     has, no window is promised: who comes back with a cursor begins anew, which is never wrong.
  */
-import { isAbort } from '../core/abort.ts';
+import { isAbort, raceAbort } from '../core/abort.ts';
 import { type Clock, type Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
-import { KafkaConnection, type KafkaOptions } from '../core/kafka/connection.ts';
+import { KafkaConnection, type KafkaOptions, type TopicConfigs } from '../core/kafka/connection.ts';
 import { topicIdentity } from '../core/kafka/topic-identity.ts';
 import { type Logger } from '../core/logger.ts';
 import { logTag } from '../schemas/cursor.ts';
@@ -45,7 +46,8 @@ export class LogWatch {
   #asking: Promise<void> | null = null;
   #tag: string | null = null;
   #known: KnownLog | null = null;
-  #topicWindowMs = Number.POSITIVE_INFINITY;
+  #topicWindowMs: number | null = null;
+  #isUnknownSaid = false;
 
   constructor(options: LogWatchOptions) {
     this.#options = options;
@@ -62,20 +64,22 @@ export class LogWatch {
     return this.#known;
   }
 
-  /** W2. */
-  get resumeWindowMs(): number {
-    return Math.min(this.#options.resumeWindowMs, this.#topicWindowMs);
+  /** Null: not known (W2). */
+  get resumeWindowMs(): number | null {
+    return this.#topicWindowMs === null ? null : Math.min(this.#options.resumeWindowMs, this.#topicWindowMs);
   }
 
-  /** Resolves with the first answer, or without one after a while. */
+  /** Resolves with the first answer, or without one after a while. Rejects when `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
     const { clock, everyMs = 30_000 } = this.#options;
     this.#timer = clock.every(everyMs, () => void this.check());
     const patience = new AbortController();
     const waited = clock.sleep(firstAnswerMs, patience.signal).catch(() => undefined);
-    await Promise.race([this.check(), waited]);
-    patience.abort();
-    signal.throwIfAborted();
+    try {
+      await raceAbort(Promise.race([this.check(), waited]), signal);
+    } finally {
+      patience.abort();
+    }
   }
 
   stop(): void {
@@ -90,6 +94,7 @@ export class LogWatch {
       .catch((thrown: unknown) => {
         if (this.#stopping.signal.aborted || isAbort(thrown, this.#stopping.signal)) return;
         this.#options.logger.debug({ cause: messageOf(thrown) }, 'log identity not known');
+        this.#windowNotKnown(messageOf(thrown));
       })
       .finally(() => {
         this.#asking = null;
@@ -100,8 +105,9 @@ export class LogWatch {
     const { topic, logger, onOtherLog } = this.#options;
     const identity = await topicIdentity(this.#connection, topic);
     const [configs] = await this.#connection.describeConfigs([topic]);
-    const lagMs = configs?.values.get('min.compaction.lag.ms') ?? null;
-    if (configs?.code === 0 && lagMs !== null) this.#topicWindowMs = Number(lagMs);
+    const windowMs = topicWindowMs(configs);
+    if (windowMs === null) this.#windowNotKnown(`describe-configs of ${topic}: code ${configs?.code ?? 'none'}`);
+    else this.#topicWindowMs = windowMs;
     if (identity === null || this.#stopping.signal.aborted) return;
     const deleteRetentionMs = Number(configs?.values.get('delete.retention.ms') ?? 0);
     this.#known = { clusterId: identity.clusterId, topicId: identity.topicId.toString('hex'), deleteRetentionMs };
@@ -112,4 +118,16 @@ export class LogWatch {
     logger.warn({ topic, clusterId: identity.clusterId, before, now: tag }, 'state is another log now');
     onOtherLog(); // W1
   }
+  /** W2. Said once: it is asked for again all the time. What was known once stays. */
+  #windowNotKnown(cause: string): void {
+    if (this.#topicWindowMs !== null || this.#isUnknownSaid) return;
+    this.#isUnknownSaid = true;
+    this.#options.logger.warn({ topic: this.#options.topic, cause }, 'resume window not known, cursors begin anew');
+  }
+}
+
+/** How long the topic keeps every value; null: it was not said. */
+export function topicWindowMs(configs: Pick<TopicConfigs, 'code' | 'values'> | undefined): number | null {
+  const lagMs = configs?.values.get('min.compaction.lag.ms') ?? '';
+  return configs?.code === 0 && /^\d+$/.test(lagMs) ? Number(lagMs) : null;
 }

@@ -10,7 +10,7 @@ import { type Slot } from '../schemas/slot.ts';
 import { type NameSource } from './leaf-change.ts';
 import { type PositionIndex } from './position-index.ts';
 import { type ReplayLog, SlotReplay } from './slot-replay.ts';
-import { type ReplayStart } from './state-feed.ts';
+import { type Covers, type ReplayStart } from './state-feed.ts';
 
 /** How far a slot's copy is, when it has been read to its end. */
 export interface SlotPlace {
@@ -26,8 +26,8 @@ export interface ReplaysOptions {
   readonly place: (slot: Slot) => SlotPlace | null;
   readonly names: NameSource;
   readonly log: ReplayLog;
-  /** min.compaction.lag.ms of `state`. */
-  readonly windowMs: () => number;
+  /** min.compaction.lag.ms of `state`; null: not known, so nothing is certain (Y1). */
+  readonly windowMs: () => number | null;
   readonly clock: Clock;
 }
 
@@ -42,7 +42,7 @@ export class Replays {
   }
 
   /** See `StateFeed`. */
-  start(after: Position): ReplayStart {
+  start(after: Position, covers: Covers = () => true): ReplayStart {
     const { place, names, log, clock } = this.#options;
     const { slot } = after;
     const found = place(slot);
@@ -53,6 +53,9 @@ export class Replays {
       return { kind: 'unknown', detail: `${where} is no position of this log: it went on to a higher epoch before` };
     }
     if (comparePositions(after, found.complete) > 0) return { kind: 'ahead' };
+    if (this.#options.windowMs() === null) {
+      return { kind: 'expired', detail: 'how long the log keeps every value is not known to this instance' };
+    }
     const from = index.find(after);
     const reachMs = (): number => this.#reachMs();
     if (from === null || from.logTimeMs <= clock.nowMs() - reachMs()) {
@@ -66,12 +69,12 @@ export class Replays {
       const now = place(slot);
       return now?.index === index ? now.nextOffset : null;
     };
-    return { kind: 'replay', replay: new SlotReplay({ after, from, log, names, copiedTo, reachMs, clock }) };
+    return { kind: 'replay', replay: new SlotReplay({ after, from, log, names, covers, copiedTo, reachMs, clock }) };
   }
 
   /** Y1. */
   #reachMs(): number {
-    const windowMs = this.#options.windowMs();
+    const windowMs = this.#options.windowMs() ?? 0; // once known it stays so
     return windowMs - Math.min(marginMsMax, windowMs / 10);
   }
 }

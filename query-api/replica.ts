@@ -23,7 +23,7 @@ import { WantedSlots } from './wanted-slots.ts';
 import { type SnapshotFolder } from './snapshot-folder.ts';
 import { type SnapshotLog, Snapshots } from './snapshots.ts';
 import { type SlotBatch, StateCopy, type StateCopyOptions } from './state-copy.ts';
-import { type ReplayStart, type StateFeed, type StateListener } from './state-feed.ts';
+import { type Covers, type ReplayStart, type StateFeed, type StateListener } from './state-feed.ts';
 import { type StoreView } from './store.ts';
 
 /** What answers and streams need of the replica. */
@@ -286,8 +286,8 @@ export class Replica implements Component, StateView, StateFeed {
     return this.#copy.listen(listener, slots);
   }
 
-  replay(after: Position): ReplayStart {
-    return this.#replays.start(after);
+  replay(after: Position, covers?: Covers): ReplayStart {
+    return this.#replays.start(after, covers);
   }
 
   freshness(slot: Slot): SlotFreshness {

@@ -10,6 +10,8 @@
  *     between replay and listener nothing is lost and nothing comes twice.
  * P4. After each read, and before its records are used, the log before it must still be young enough not to have been
  *     compacted (X2 of position-index.ts): a value that was compacted away would be missed without a trace.
+ * P5. Of a position of which more follows only what is covered is kept, at most `heldMax` changes: a reader of one device
+ *     holds nothing of the others.
  */
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
@@ -18,7 +20,7 @@ import { comparePositions, type Position, RecordMalformed } from '../schemas/pos
 import { type Slot } from '../schemas/slot.ts';
 import { leafChange, type NameSource } from './leaf-change.ts';
 import { type IndexEntry } from './position-index.ts';
-import { type LeafChange, type Replay, type ReplayBatch } from './state-feed.ts';
+import { type Covers, type LeafChange, type Replay, type ReplayBatch } from './state-feed.ts';
 import { decodeStateRecord, type StateRecord } from './state-record.ts';
 
 /** A stretch of a slot's log: whole batches, at least one, from an offset on that lies before the log's end. */
@@ -35,6 +37,7 @@ export interface SlotReplayOptions {
   readonly from: IndexEntry;
   readonly log: ReplayLog;
   readonly names: NameSource;
+  readonly covers: Covers;
   /** Where the copy stands in the log; null: it was reset since, what it is now has nothing to do with this replay. */
   readonly copiedTo: () => bigint | null;
   /** How old a log time may be. */
@@ -129,7 +132,7 @@ export class SlotReplay implements Replay {
     const key = `${state.device}|${state.key}`;
     if (this.#keys.has(key)) return; // P1
     const change = changeOrNull(this.#options.names, this.#slot, state);
-    if (change === null) return;
+    if (change === null || !this.#options.covers(change)) return; // P5
     this.#keys.add(key);
     this.#part.push(change);
   }

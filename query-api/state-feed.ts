@@ -35,11 +35,14 @@ export interface StateListener {
   onReset(slot: Slot): void;
 }
 
+/** Asked when a change is read: what it says no to is not kept until its position is whole. */
+export type Covers = (change: LeafChange) => boolean;
+
 export interface StateFeed {
   /** Of these slots, or of all. Returns the way to leave. A listener does not throw. */
   listen(listener: StateListener, slots?: readonly Slot[]): () => void;
-  /** The changes of a slot behind `after`, out of the log. */
-  replay(after: Position): ReplayStart;
+  /** The changes of a slot behind `after`, out of the log; only those that `covers` says are of interest. */
+  replay(after: Position, covers?: Covers): ReplayStart;
 }
 
 export type ReplayStart =

@@ -13,14 +13,16 @@ import { HoldfastError } from '../core/errors.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type StreamGap } from './sse-text.ts';
-import { type LeafChange, type Replay, type ReplayBatch, type StateFeed } from './state-feed.ts';
+import { type Covers, type LeafChange, type Replay, type ReplayBatch, type StateFeed } from './state-feed.ts';
 
 export interface StreamReplayOptions {
   readonly feed: StateFeed;
   readonly signal: AbortSignal;
   /** Takes changes from `at` on, returns where it stopped: at their number, or where it has no room. */
   readonly take: (changes: readonly LeafChange[], at: number, through: Position) => number;
-  readonly covers: (change: LeafChange) => boolean;
+  readonly covers: Covers;
+  /** Of another moment: by device and path, whatever the walk brings. */
+  readonly concerns: Covers;
   /** A step may be worth another try. */
   readonly wake: () => void;
   readonly onReplay: () => void;
@@ -93,7 +95,7 @@ export class StreamReplay {
 
   #begin(): ReplayStep {
     for (const [slot, after] of this.#behind) {
-      const start = this.#options.feed.replay(after);
+      const start = this.#options.feed.replay(after, this.#options.concerns);
       if (start.kind === 'expired') return { kind: 'gap', reason: 'cursor-expired' };
       if (start.kind !== 'replay') return { kind: 'gap', reason: 'cursor-unknown' };
       this.#options.onReplay();

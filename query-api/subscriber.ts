@@ -98,6 +98,7 @@ export class Subscriber implements StateListener {
       signal: this.#ended.signal,
       take: (changes, at, through) => this.#queue.put(changes, at, through),
       covers: (change) => this.#isWanted(change),
+      concerns: (change) => filter.covers(change),
       wake: () => {
         this.#pump();
         this.#wake();

@@ -9,7 +9,7 @@ import { type QueryApiMetrics } from '../../query-api/metrics.ts';
 import { type StateView } from '../../query-api/replica.ts';
 import { Replays } from '../../query-api/replays.ts';
 import { StateCopy } from '../../query-api/state-copy.ts';
-import { type ReplayStart, type StateFeed } from '../../query-api/state-feed.ts';
+import { type Covers, type ReplayStart, type StateFeed } from '../../query-api/state-feed.ts';
 import { encodeFrame } from '../../schemas/frame.ts';
 import { type Leaf, leafCodec } from '../../schemas/leaf.ts';
 import { emptyMarker, markerCodec } from '../../schemas/marker.ts';
@@ -83,8 +83,8 @@ export class MemoryState extends StateCopy implements StateView, StateFeed {
     this.apply({ partition: slot, records, nextOffset: this.#nextOffset, highWatermark: this.#nextOffset });
   }
 
-  replay(after: Position): ReplayStart {
-    return this.#replays.start(after);
+  replay(after: Position, covers?: Covers): ReplayStart {
+    return this.#replays.start(after, covers);
   }
 
   /** One batch at a time. */

@@ -1,5 +1,11 @@
 /** State in memory whose log can be read again: what a replica's index over a real log does, without the log. */
-import { type LeafChange, type Replay, type ReplayBatch, type ReplayStart } from '../../query-api/state-feed.ts';
+import {
+  type Covers,
+  type LeafChange,
+  type Replay,
+  type ReplayBatch,
+  type ReplayStart,
+} from '../../query-api/state-feed.ts';
 import { comparePositions, type Position } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { MemoryState } from './memory-state.ts';
@@ -33,8 +39,8 @@ export class ReplayingState extends MemoryState {
   /** By the index and the reader of the product, in place of the small batches of here. */
   readsRealLog = false;
 
-  override replay(after: Position): ReplayStart {
-    if (this.readsRealLog) return super.replay(after);
+  override replay(after: Position, covers?: Covers): ReplayStart {
+    if (this.readsRealLog) return super.replay(after, covers);
     const { slot } = after;
     const through = this.#through.get(slot);
     if (after.epoch > this.epoch) return { kind: 'unknown', detail: 'no such epoch' };

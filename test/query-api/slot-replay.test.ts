@@ -5,8 +5,9 @@ import { silentLogger } from '../../core/logger.ts';
 import { createMetrics } from '../../core/metrics.ts';
 import { createQueryApiMetrics } from '../../query-api/metrics.ts';
 import { Replays } from '../../query-api/replays.ts';
+import { SlotReplay } from '../../query-api/slot-replay.ts';
 import { StateCopy } from '../../query-api/state-copy.ts';
-import { type LeafChange, type Replay, type StateListener } from '../../query-api/state-feed.ts';
+import { type Covers, type LeafChange, type Replay, type StateListener } from '../../query-api/state-feed.ts';
 import { encodeFrame } from '../../schemas/frame.ts';
 import { leafCodec } from '../../schemas/leaf.ts';
 import { emptyMarker, markerCodec } from '../../schemas/marker.ts';
@@ -74,7 +75,9 @@ function createLog(batchesAtOnce: number) {
   };
   const place = (of: number) => copy.place(of);
   const replays = new Replays({ place, names: copy.store, log: { read }, windowMs: () => windowMs, clock });
-  return { clock, copy, append, follow, replays };
+  const startUnknown = (after: Position) =>
+    new Replays({ place, names: copy.store, log: { read }, windowMs: () => null, clock }).start(after);
+  return { clock, copy, append, follow, replays, read, startUnknown };
 }
 
 /** Listens, goes away and comes back at its cursor; notes all it hears. */
@@ -284,4 +287,38 @@ test('a replay ends when the slot is read anew, and when nobody wants it any mor
   await expect(start.replay.next(gone.signal, () => undefined)).rejects.toThrow('the client has gone');
   log.copy.reset(slot);
   await expect(start.replay.next(signal, () => undefined)).rejects.toMatchObject({ code: 'NOT_CAUGHT_UP' });
+});
+
+test('P5: of a position of which more follows only what is covered is held, and that is bounded', async () => {
+  const log = createLog(1);
+  log.append([leaf(1)]);
+  for (let n = 0; n < 30; n += 1) log.append([{ key: `/k${n}`, epoch: 1, seq: 2, more: n < 29, value: n }]);
+  log.follow();
+  const place = { ...log.copy.place(slot)!, from: { ...position(1), nextOffset: 100n, logTimeMs: log.clock.nowMs() } };
+  const told = async (covers: Covers): Promise<string[]> => {
+    const replay = new SlotReplay({
+      after: position(1),
+      from: place.from,
+      log: { read: log.read },
+      names: log.copy.store,
+      covers,
+      copiedTo: () => place.nextOffset,
+      reachMs: () => windowMs,
+      clock: log.clock,
+      heldMax: 5,
+    });
+    const batch = await replay.next(signal, () => undefined);
+    expect(batch?.through).toEqual(position(2));
+    return batch?.changes.map(({ key }) => key) ?? [];
+  };
+  expect(await told(({ key }) => /k.?7$/.test(key))).toEqual(['o:/k7', 'o:/k17', 'o:/k27']);
+  await expect(told(() => true)).rejects.toMatchObject({ code: 'NOT_CAUGHT_UP' });
+});
+
+test('Y1: while nobody knows how long the log keeps every value, no position is certain to be whole', () => {
+  const log = createLog(1);
+  log.append([leaf(1)]);
+  log.follow();
+  expect(log.replays.start(position(1)).kind).toBe('replay');
+  expect(log.startUnknown(position(1)).kind).toBe('expired');
 });

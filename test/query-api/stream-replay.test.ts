@@ -13,6 +13,7 @@ async function behind(next: Replay['next']) {
     signal: ended.signal,
     take: (changes) => changes.length,
     covers: () => true,
+    concerns: () => true,
     wake: () => woken(),
     onReplay: () => undefined,
   });

@@ -34,7 +34,7 @@ const addsUp = (life: StreamedLife): boolean => counts(life).produced === counts
 
 /** The feed, with a listener that hears something else. */
 function heardBy(feed: StateFeed, as: (listener: StateListener) => StateListener): StateFeed {
-  return { listen: (listener, slots) => feed.listen(as(listener), slots), replay: (after) => feed.replay(after) };
+  return { listen: (listener, slots) => feed.listen(as(listener), slots), replay: (...asked) => feed.replay(...asked) };
 }
 
 /** As `given`, but for some of what it says. */
@@ -62,7 +62,7 @@ test('SS1: a subscriber that listens only after its walk has begun loses what ch
       setImmediate(() => (leave = feed.listen(listener, slots)));
       return () => leave();
     },
-    replay: (after) => feed.replay(after),
+    replay: (...asked) => feed.replay(...asked),
   });
   const endsAlikeWith = async (options: LifeOptions): Promise<boolean> => {
     const life = new StreamedLife({ limits, ...options });
@@ -91,8 +91,8 @@ test('SQ2: if on-change values merged, some would never be told, and the propert
 test('SR1: if what the log brings were cut short, a slow reader would miss values, and the property notices', async () => {
   const wrap = (feed: StateFeed): StateFeed => ({
     listen: (listener, slots) => feed.listen(listener, slots),
-    replay: (after) => {
-      const start = feed.replay(after);
+    replay: (...asked) => {
+      const start = feed.replay(...asked);
       if (start.kind !== 'replay') return start;
       const next: typeof start.replay.next = async (signal, onLive) => {
         const batch = await start.replay.next(signal, onLive);
