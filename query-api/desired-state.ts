@@ -15,8 +15,9 @@ import {
   type Documents,
   documentsWithin,
   parseDevice,
-  parseDevicesFile,
+  type ParsedDevicesFile,
   parseProfile,
+  readDevicesFile,
   sameDevice,
   sameProfile,
 } from '../schemas/device-document.ts';
@@ -29,6 +30,7 @@ import { type QueryApiMetrics } from './metrics.ts';
 import { checkProfiles, namesOf, warningsOf, wishesOf } from './device-checks.ts';
 import { bodyInvalid } from './problem.ts';
 import { SerialQueue } from './serial-queue.ts';
+import { Turns } from './turns.ts';
 
 export interface DesiredStateOptions {
   readonly devices: WritableRows<Device>;
@@ -157,7 +159,7 @@ export class DesiredState {
    */
   import(body: unknown, author: Pick<Author, 'changedBy'>): Promise<ImportOutcome> {
     return this.#queue.run(async () => {
-      const parsed = parseDevicesFile(body, this.#documents);
+      const parsed = await this.#readFile(body);
       const given = Object(body) as { devices?: unknown; profiles?: unknown };
       const problems = (parsed.ok ? [] : parsed.problems).concat(
         checkProfiles(wishesOf(given.devices), this.#options.profiles, namesOf(given.profiles)),
@@ -170,6 +172,15 @@ export class DesiredState {
       this.#options.logger.info({ changedBy: author.changedBy, devices, profiles }, 'devices imported');
       return { devices, profiles, warnings };
     });
+  }
+
+  async #readFile(body: unknown): Promise<ParsedDevicesFile> {
+    const turns = new Turns(this.#options.clock);
+    const reading = readDevicesFile(body, this.#documents);
+    for (let step = reading.next(); ; step = reading.next()) {
+      if (step.done === true) return step.value;
+      if (turns.isOver) await turns.next();
+    }
   }
 
   /** The tag of a record as it is stored. */

@@ -1,5 +1,4 @@
 /** A question about state, from the parameters of a request, and the page of leaves that answers it. */
-import { setImmediate as nextTurn } from 'node:timers';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { compilePattern, type PathPattern } from '../schemas/path-pattern.ts';
@@ -10,6 +9,7 @@ import { formatLeaf } from './leaf-json.ts';
 import { choice, formatPageToken, integer, invalid, pageToken, type Parameters } from './parameters.ts';
 import { encodings, limitRange } from './query-parameters.ts';
 import { type LeafSelection, type LeafView, type NamedPattern, type StoreView } from './store.ts';
+import { Turns } from './turns.ts';
 
 export interface StateQuestion {
   /** None given: everything of the origin `openconfig`. */
@@ -58,8 +58,6 @@ export interface StatePage {
  */
 const pageCharsMax = 16 * 1024 * 1024;
 
-/** Other requests wait no longer than this for one that reads a whole fleet. */
-const turnMs = 5;
 /** A device of an ordinary size is one part: each costs a search in its leaves. */
 const leavesPerPart = 1_000;
 /** Some 10 µs each. */
@@ -140,27 +138,4 @@ async function countLeaves(
     if (turns.isOver) await turns.next();
   }
   return total;
-}
-
-/** The turns of the event loop that one answer takes. */
-class Turns {
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal;
-  #startedMonotonicMs: number;
-
-  constructor(clock: Clock, signal: AbortSignal) {
-    this.#clock = clock;
-    this.#signal = signal;
-    this.#startedMonotonicMs = clock.monotonicMs();
-  }
-
-  get isOver(): boolean {
-    return this.#clock.monotonicMs() - this.#startedMonotonicMs > turnMs;
-  }
-
-  async next(): Promise<void> {
-    await new Promise<void>((resolve) => nextTurn(resolve));
-    this.#signal.throwIfAborted();
-    this.#startedMonotonicMs = this.#clock.monotonicMs();
-  }
 }

@@ -2,6 +2,7 @@ import { expect, describe, test } from '@jest/globals';
 import { parse as parseYaml, stringify } from 'yaml';
 import { type Device, deviceCodec } from '../../schemas/device.ts';
 import {
+  documentsWithin,
   formatDevice,
   formatProfile,
   parseDevice,
@@ -249,6 +250,40 @@ describe('problems', () => {
     expect(parseDevicesFile(null)).toMatchObject({ ok: false });
     expect(parseDevicesFile({ devices: {} })).toMatchObject({ ok: false, problems: ['devices: must be a list'] });
     expect(parseDevicesFile({})).toEqual({ ok: true, devices: [], profiles: [] });
+  });
+});
+
+describe('Y6: what is beyond a bound is not looked at', () => {
+  const bounded = documentsWithin({ pathElementsMax: 3 });
+  const withPath = (path: string) => ({ ...good, name: 'a', subscriptions: [{ path }] });
+
+  test('a path has as many elements as allowed, a key with slashes counts as one, and other fields are as ever', () => {
+    for (const path of ['/a/b/c', '/a[k=/x/y/z]/b/c', '/']) {
+      expect(parseDevice(withPath(path), bounded)).toEqual(parseDevice(withPath(path)));
+      expect(parseProfile({ name: 'p', subscriptions: [{ path }] }, bounded).ok).toBe(true);
+    }
+    const said = expect.stringMatching(/^subscriptions\[0\]\.path: .{1,260} more than the 3 elements allowed$/);
+    for (const path of ['/a/b/c/d', '/e'.repeat(1_000_000)]) {
+      expect(parseDevice(withPath(path), bounded)).toEqual({ ok: false, problems: [said] });
+      expect(parseProfile({ name: 'p', subscriptions: [{ path }] }, bounded)).toEqual({ ok: false, problems: [said] });
+      expect(parseDevice(withPath(path)).ok).toBe(true);
+    }
+    expect(parseProfile({ name: 'p', subscriptions: [] }, bounded)).toEqual(
+      parseProfile({ name: 'p', subscriptions: [] }),
+    );
+  });
+
+  test.each(['addresses', 'profiles', 'subscriptions'])('more than 10,000 %s are one problem', (field) => {
+    const input = { ...good, [field]: Array(10_001).fill({}) };
+    const problems = [`${field}: has 10001 entries, more than the 10000 allowed`];
+    expect(parseDevice(input)).toEqual({ ok: false, problems });
+  });
+
+  test('a file that is wrong everywhere tells the first thousand problems', () => {
+    const result = parseDevicesFile({ devices: Array(100_000).fill({}) });
+    const problems = result.ok ? [] : result.problems;
+    expect(problems.length).toBeLessThan(1_010);
+    expect(problems.at(-1)).toBe('so many problems that the rest was not looked at');
   });
 });
 
