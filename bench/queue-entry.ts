@@ -139,8 +139,11 @@ const variants: Record<string, () => void> = {
   },
 };
 
+/** Shared, as the hub shares it. */
+const noRoots: readonly string[] = [];
+
 function putAll(outbox: GnmiOutbox, changes: readonly LeafChange[]): void {
-  const fed = changes.map((change): FedChange => ({ change, group: null }));
+  const fed = changes.map((change): FedChange => ({ change, roots: noRoots, formerNs: null }));
   for (const one of fed) outbox.put(one.change.device, one.change.key, one, false);
 }
 

@@ -14,10 +14,10 @@ import { gnmi, type GetRequest, type GnmiNotification, type GnmiUpdate } from '.
 import { defaultOrigin, formatPath, type Path, type PathElem, rootPath } from '../schemas/path.ts';
 import { decodeTypedValue, encodeTypedValue } from '../schemas/value.ts';
 import { type GnmiContext } from './gnmi-context.ts';
-import { GnmiCoverage } from './gnmi-coverage.ts';
+import { GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { rootKeyOf, storedGroup } from './gnmi-group.ts';
 import { encodeHealth, healthValues } from './gnmi-health.ts';
 import { askedDevice, depthOf, gnmiOffers, refuseBounds, refuseIncomplete } from './gnmi-request.ts';
-import { leavesOf } from './gnmi-walk.ts';
 import { type LeafView } from './store.ts';
 
 /** The encoded GetResponse. */
@@ -78,7 +78,7 @@ class GetAnswer {
         const leaves = this.#covered(coverage, device);
         if (leaves.length === 0) continue; // with `*`, devices without the path are left out
         found = true;
-        notification.push(...this.#notifications(path, device, leaves));
+        notification.push(...this.#notifications(path, coverage, device, leaves));
         if (this.#bytes > gnmiMaxGetBytes) return this.#tooBig();
       }
       if (!found) return { code: status.NOT_FOUND, details: `${formatPath(path)} has no value` }; // G3
@@ -104,17 +104,28 @@ class GetAnswer {
     return [...leaves, ...health.map((leaf) => ({ ...leaf, origin: defaultOrigin, atomicRoot: '' }))];
   }
 
-  #notifications(path: Path, device: string, leaves: readonly CoveredLeaf[]): GnmiNotification[] {
+  #notifications(
+    path: Path,
+    coverage: GnmiCoverage,
+    device: string,
+    leaves: readonly CoveredLeaf[],
+  ): GnmiNotification[] {
     const { values } = this.#form;
     if (values !== 'proto')
       return [this.#plain(device, this.#form.prefixOrigin, [this.#jsonUpdate(path, leaves, values)])];
     const plain: GnmiUpdate[] = [];
     const groups = new Map<string, CoveredLeaf[]>();
+    const ended = new Map<string, boolean>();
     for (const leaf of leaves) {
-      if (leaf.atomicRoot === '') plain.push(this.#update(leaf.origin, leaf.elems, leaf.value));
-      else {
-        const group = groups.get(leaf.atomicRoot);
-        if (group === undefined) groups.set(leaf.atomicRoot, [leaf]);
+      const rootKey = leaf.atomicRoot === '' ? null : rootKeyOf(leaf.key, leaf.atomicRoot);
+      if (rootKey !== null && !ended.has(rootKey)) {
+        ended.set(rootKey, storedGroup(this.#context.state.store, coverage, device, rootKey).kind !== 'whole');
+      }
+      if (rootKey === null || ended.get(rootKey) === true) {
+        plain.push(this.#update(leaf.origin, leaf.elems, leaf.value));
+      } else {
+        const group = groups.get(rootKey);
+        if (group === undefined) groups.set(rootKey, [leaf]);
         else group.push(leaf);
       }
     }

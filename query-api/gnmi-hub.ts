@@ -2,12 +2,12 @@
  * Between the replica's feed and the gNMI streams: each stream hears of its device's changes, or of all devices'.
  *
  * B1. Streams are found by device, so a change costs what its readers cost, however many others there are.
- * B2. Changes of one position that came in an atomic message belong together: they share an `AtomicGroup` (A10, A12).
+ * B2. A change says which atomic groups it is of: the one whose message brought it or took it away, and the one that the
+ *     leaf was in before. All of them is in the store by then (A10, A12).
  * B3. Whoever joins hears every change after that, so it joins before it walks (S13).
  * B4. A stream that fails ends; the others and the feed do not notice.
  */
 import { type Clock, type Timer } from '../core/clock.ts';
-import { parsePath, type PathElem } from '../schemas/path.ts';
 import { type Position } from '../schemas/position.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
 import { type DeviceChanges } from './device-changes.ts';
@@ -19,19 +19,16 @@ import {
   type HealthValues,
   healthValues,
 } from './gnmi-health.ts';
+import { isAtOrBelow, laterOf, rootKeyOf } from './gnmi-group.ts';
 import { type LeafChange, type StateFeed, type StateListener } from './state-feed.ts';
-
-export interface AtomicGroup {
-  readonly origin: string;
-  readonly root: readonly PathElem[];
-  readonly timestampNs: bigint;
-  readonly changes: readonly LeafChange[];
-}
 
 /** A change as all its readers share it. */
 export interface FedChange {
   readonly change: LeafChange;
-  readonly group: AtomicGroup | null;
+  /** Roots of its atomic groups as `origin:/path`, the newest first (B2). */
+  readonly roots: readonly string[];
+  /** No reader has heard of the leaf, as one of them, with a later time than this. */
+  readonly formerNs: bigint | null;
 }
 
 export interface HealthChange {
@@ -119,7 +116,7 @@ export class GnmiHub implements StateListener {
   onChanges(_slot: Slot, changes: readonly LeafChange[], _through: Position): void {
     if (changes.length === 0) return;
     this.#options.facts.heard(changes);
-    const fed = withGroups(changes);
+    const fed = withRoots(changes);
     for (const reader of this.#ofAll) this.#tell(reader, () => reader.onChanges(fed));
     if (this.#ofDevice.size === 0) return;
     for (const [device, its] of byDevice(fed, this.#ofDevice)) {
@@ -206,25 +203,30 @@ function byDevice(fed: readonly FedChange[], wanted: ReadonlyMap<string, unknown
   return parts;
 }
 
-/** B2. A position is one message of one device, so its changes are the group, tombstones included. */
-function withGroups(changes: readonly LeafChange[]): FedChange[] {
-  if (!changes.some(isAtomic)) return changes.map((change) => ({ change, group: null }));
-  const members = new Map<string, LeafChange[]>();
-  for (const change of changes) {
-    const key = positionKey(change);
-    const same = members.get(key);
-    if (same === undefined) members.set(key, [change]);
-    else same.push(change);
-  }
-  const groups = new Map<string, AtomicGroup>();
-  for (const [key, same] of members) {
-    const first = same.find(isAtomic)?.leaf;
-    if (first === undefined || first === null) continue;
-    const { origin, atomicRoot, timestampNs } = first;
-    groups.set(key, { origin, root: parsePath(atomicRoot).elems, timestampNs, changes: same });
-  }
-  return changes.map((change) => ({ change, group: groups.get(positionKey(change)) ?? null }));
+interface AtomicMessage {
+  readonly rootKey: string;
+  readonly timestampNs: bigint;
 }
 
-const isAtomic = ({ leaf }: LeafChange): boolean => leaf !== null && leaf.atomicRoot !== '';
+/** B2. */
+function withRoots(changes: readonly LeafChange[]): FedChange[] {
+  const messages = new Map<string, AtomicMessage>(); // a position is one message of one device, so it has one root at most
+  for (const change of changes) {
+    const { key, leaf, timestampNs } = change;
+    if (leaf === null || leaf.atomicRoot === '') continue;
+    messages.set(positionKey(change), { rootKey: rootKeyOf(key, leaf.atomicRoot), timestampNs });
+  }
+  return changes.map((change) => {
+    const { key, leaf, formerly } = change;
+    const message = messages.size === 0 ? undefined : messages.get(positionKey(change));
+    const isOf = message !== undefined && (leaf === null ? isAtOrBelow(key, message.rootKey) : leaf.atomicRoot !== '');
+    if (!isOf && formerly === null) return { change, roots: none, formerNs: null };
+    const roots = isOf ? [message.rootKey] : [];
+    const formerRoot = formerly === null ? undefined : rootKeyOf(key, formerly.atomicRoot);
+    if (formerRoot !== undefined && formerRoot !== roots[0]) roots.push(formerRoot);
+    return { change, roots, formerNs: laterOf(formerly?.timestampNs ?? null, isOf ? message.timestampNs : null) };
+  });
+}
+
+const none: readonly string[] = [];
 const positionKey = ({ device, epoch, seq }: LeafChange): string => `${epoch} ${seq} ${device}`;

@@ -7,7 +7,9 @@
  *
  * G1. A leaf is sent together with what waits of it in the outbox: its delete first, then the newest value. So a walk and
  *     the outbox may take turns without an older value following a newer one.
- * G2. Of an atomic group that has changed, everything that waits and is of the same message goes out in one notification.
+ * G2. Of an atomic group that has changed, all that is stored goes out in one notification, with the deletes that wait of
+ *     it. A leaf of a group is never told alone, set or deleted: a reader would take the group for gone with it (A5), or
+ *     for ended (A3).
  * G3. The leaves of a device that is gone are told before its delete, those of a device that is new behind the delete that
  *     may still wait: both stand in the outbox, and the new device is walked in its turn there.
  * G4. No sync stands behind half a set: a slot that was forgotten in mid-walk ends the stream, also where nobody tells
@@ -90,6 +92,7 @@ export class GnmiStream implements HubReader {
       form: plan.form,
       writer: options.writer,
       outbox: this.#outbox,
+      coverage: this.#all,
       lastSent: this.#lastSent,
     });
   }
@@ -241,30 +244,15 @@ export class GnmiStream implements HubReader {
   }
 
   #heard(fed: FedChange): void {
-    const { change, group } = fed;
-    const { device, pathId, key, leaf } = change;
-    const elems = (): ReturnType<typeof this.elemsOf> => this.elemsOf(key);
-    if (leaf === null) {
-      if (!this.#all.coversLeaf(pathId, key, elems)) return;
-    } else if (group !== null) {
-      // Any subscription for changes of a part has the whole group sent, or readers take the rest for gone (A9).
-      if (!this.#all.coversLeaf(pathId, key, elems) || !this.#hearsOf(group.changes)) return;
-    } else if (!this.#onChange.coversLeaf(pathId, key, elems)) return;
-    else if (change.isSameValue) {
-      this.#options.context.metrics.suppressed.inc(); // its new time is in the store, for samples and answers
+    const { device, pathId, key, leaf, isSameValue } = fed.change;
+    const { paths, metrics } = this.#options.context;
+    const coverage = leaf === null ? this.#all : this.#onChange;
+    if (!coverage.coversLeaf(pathId, key, () => paths.of(key).elems)) return;
+    if (isSameValue) {
+      metrics.suppressed.inc(); // its new time is in the store, for samples and answers
       return;
     }
     if (!this.#outbox.put(device, key, fed, leaf === null)) this.#overflowed();
-  }
-
-  #hearsOf(changes: FedChange['change'][] | readonly FedChange['change'][]): boolean {
-    return changes.some(
-      ({ pathId, key, leaf }) => leaf !== null && this.#onChange.coversLeaf(pathId, key, () => this.elemsOf(key)),
-    );
-  }
-
-  elemsOf(key: string) {
-    return this.#options.context.paths.of(key).elems;
   }
 
   onHealth(device: string, changes: readonly HealthChange[]): void {

@@ -1,11 +1,12 @@
 /** Puts leaves, groups and what waits of them into messages: rules G1 and G2 of `gnmi-stream.ts`, and the counts. */
 import { type ResponseForm } from '../core/gnmi/response-form.ts';
 import { type GnmiContext } from './gnmi-context.ts';
+import { type GnmiCoverage } from './gnmi-coverage.ts';
 import { GnmiEncoder, type LeafToSend } from './gnmi-encoder.ts';
+import { type AtomicGroup, laterOf, storedGroup } from './gnmi-group.ts';
 import { type HealthLeaf } from './gnmi-health.ts';
-import { type AtomicGroup } from './gnmi-hub.ts';
 import { type GnmiOutbox, type Pending, type PendingChange, type PendingLeaf } from './gnmi-outbox.ts';
-import { type StoredGroup, type WalkSink } from './gnmi-walk.ts';
+import { type WalkSink } from './gnmi-walk.ts';
 import { type GnmiWriter } from './gnmi-writer.ts';
 import { type LastSent } from './last-sent.ts';
 import { type LeafView } from './store.ts';
@@ -15,6 +16,8 @@ export interface GnmiTellerOptions {
   readonly form: ResponseForm;
   readonly writer: GnmiWriter;
   readonly outbox: GnmiOutbox;
+  /** What the whole request is about. */
+  readonly coverage: GnmiCoverage;
   readonly lastSent: LastSent;
 }
 
@@ -42,15 +45,35 @@ export class GnmiTeller implements WalkSink {
     this.#update(device, { key, value, timestampNs: this.#options.context.clock.nowNs(), duplicates });
   }
 
-  group(device: string, { origin, root, timestampNs, leaves }: StoredGroup): void {
-    const toSend = leaves.map((leaf) => ({
-      key: leaf.key,
-      value: leaf.value,
-      timestampNs,
-      duplicates: this.#catchUp(device, leaf.key),
-    }));
-    this.#encoder.atomic(device, { origin, root, timestampNs, leaves: toSend, removed: [] });
+  /** G2. `first`: what was taken out of the outbox already. Its time is no older than what was told of it before. */
+  group(device: string, rootKey: string, group: AtomicGroup, first: PendingLeaf | null = null): void {
+    const { outbox } = this.#options;
+    const { origin, root, leaves } = group;
+    const waiting = new Map(outbox.takeDeletes(device, rootKey).map((pending) => [pending.key, pending]));
+    if (first !== null) waiting.set(first.key, first);
+    let { timestampNs } = group;
+    const removed: string[] = [];
+    const later: PendingLeaf[] = [];
+    const remove = (pending: PendingLeaf, isStored: boolean): void => {
+      timestampNs = laterOf(timestampNs, pending.formerNs ?? timestampNs);
+      if (!isOfOther(pending, rootKey)) removed.push(pending.key);
+      else if (!isStored) later.push(pending);
+    };
+    const toSend = leaves.map(({ key, value, timestampNs: leafNs }): LeafToSend => {
+      const pending = waiting.get(key) ?? outbox.takeLeaf(device, key);
+      waiting.delete(key);
+      if (pending !== undefined && pending.deleted !== null) remove(pending, true);
+      return { key, value, timestampNs: leafNs, duplicates: pending?.merged ?? 0 };
+    });
+    for (const pending of waiting.values()) {
+      if (pending.updated !== null)
+        this.#tellPlainly(pending); // not stored any more: what follows takes it away
+      else remove(pending, false);
+    }
+    for (const key of removed) this.#noteRemoved(device, key);
+    this.#encoder.atomic(device, { origin, root, timestampNs, leaves: toSend, removed });
     for (const leaf of toSend) this.#noteSent(device, leaf);
+    for (const pending of later) this.#tellLeaf(pending, rootKey);
   }
 
   /** An entry of the outbox, in its turn. */
@@ -64,38 +87,30 @@ export class GnmiTeller implements WalkSink {
     }
   }
 
-  #tellLeaf(pending: PendingLeaf): void {
-    const { device, key, deleted, updated } = pending;
-    const group = groupOf(updated) ?? (updated === null ? groupOf(deleted) : null);
-    if (group !== null && this.#tellGroup(device, group, pending)) return;
-    if (deleted !== null) this.#remove(device, key, timestampOf(deleted));
-    if (updated !== null) {
-      const { value, timestampNs } = valueOf(updated);
-      this.#update(device, { key, value, timestampNs, duplicates: pending.merged });
+  /** `told`: the root of a group that was told just now. */
+  #tellLeaf(pending: PendingLeaf, told: string | null = null): void {
+    const { device, roots } = pending;
+    const { context, coverage, outbox } = this.#options;
+    for (const rootKey of roots) {
+      if (rootKey === told) continue;
+      const state = storedGroup(context.state.store, coverage, device, rootKey);
+      if (state.kind === 'whole') {
+        this.group(device, rootKey, state.group, pending);
+        return;
+      }
+      // A reader must know that the group has ended, or it takes all of it for gone with one leaf (A5).
+      const by = state.kind === 'ended' && pending.deleted !== null ? state.by : null;
+      const ending = by === null ? undefined : outbox.takeLeaf(device, by.key);
+      if (ending !== undefined) this.#tellLeaf(ending);
+      else if (by?.key === pending.key) this.#tellPlainly({ ...pending, deleted: null }); // and again behind its delete
     }
+    this.#tellPlainly(pending);
   }
 
-  /** G2. False: of the group's leaves none waits, only what the message took away. */
-  #tellGroup(device: string, group: AtomicGroup, first: PendingLeaf): boolean {
-    const { outbox } = this.#options;
-    const leaves: LeafToSend[] = [];
-    const removed: string[] = [];
-    const waiting = group.changes.flatMap(({ key }) => (key === first.key ? first : (outbox.get(device, key) ?? [])));
-    if (!waiting.some(({ updated }) => groupOf(updated) === group)) return false;
-    for (const { key, deleted, updated, merged } of waiting) {
-      const isUpdate = groupOf(updated) === group;
-      const isRemoved = updated === null && groupOf(deleted) === group;
-      if (!isUpdate && !isRemoved) continue; // a later message has changed it: that comes in its turn
-      if (key !== first.key) outbox.takeLeaf(device, key);
-      if (isUpdate && deleted !== null) this.#remove(device, key, timestampOf(deleted));
-      if (isUpdate && updated !== null) leaves.push({ key, ...valueOf(updated), duplicates: merged });
-      else removed.push(key);
-    }
-    const { origin, root, timestampNs } = group;
-    this.#encoder.atomic(device, { origin, root, timestampNs, leaves, removed });
-    for (const leaf of leaves) this.#noteSent(device, leaf);
-    for (const key of removed) this.#noteRemoved(device, key);
-    return true;
+  #tellPlainly({ device, key, deleted, updated, merged }: PendingLeaf): void {
+    if (deleted !== null) this.#remove(device, key, timestampOf(deleted));
+    if (updated === null) return;
+    this.#update(device, { key, value: valueOf(updated), timestampNs: timestampOf(updated), duplicates: merged });
   }
 
   /** G1: what waits of a leaf that is sent now goes before it. Returns how many updates the new value stands for. */
@@ -154,17 +169,17 @@ export class GnmiTeller implements WalkSink {
   }
 }
 
-function groupOf(change: PendingChange | null): AtomicGroup | null {
-  return change !== null && 'group' in change ? change.group : null;
-}
-
 function timestampOf(change: PendingChange): bigint {
   return 'change' in change ? change.change.timestampNs : change.timestampNs;
 }
 
-function valueOf(change: PendingChange): { readonly value: Buffer; readonly timestampNs: bigint } {
-  if (!('change' in change)) return { value: change.leaf.value, timestampNs: change.timestampNs };
-  return { value: change.change.leaf?.value ?? noValue, timestampNs: change.change.timestampNs };
+/** A reader may still have the leaf for one of another group, and take that for gone with it (A5) until it has ended (A6). */
+function isOfOther({ roots }: PendingLeaf, rootKey: string): boolean {
+  return roots.some((root) => root !== rootKey);
+}
+
+function valueOf(change: PendingChange): Buffer {
+  return ('change' in change ? change.change.leaf?.value : change.leaf.value) ?? noValue;
 }
 
 const noValue = Buffer.alloc(0);

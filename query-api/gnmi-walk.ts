@@ -6,24 +6,18 @@
  * W2. Each covered leaf comes once, however many paths cover it (S14).
  * W3. An atomic group comes whole, in the place of its first leaf, with every leaf of it that the request covers (A10):
  *     also those that only another path of the request covers, because a reader takes the rest of the group for gone.
+ *     Leaves that are under no guarantee any more come one by one (AG1 of gnmi-group.ts).
  */
-import { parsePath, type PathElem } from '../schemas/path.ts';
-import { type GnmiCoverage } from './gnmi-coverage.ts';
+import { type PathElem } from '../schemas/path.ts';
+import { type GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { type AtomicGroup, rootKeyOf, storedGroup } from './gnmi-group.ts';
 import { type HealthLeaf } from './gnmi-health.ts';
 import { type LeafView, type StoreView } from './store.ts';
 
 export interface WalkSink {
   leaf(device: string, leaf: LeafView): void;
-  group(device: string, group: StoredGroup): void;
+  group(device: string, rootKey: string, group: AtomicGroup): void;
   health(device: string, leaf: HealthLeaf): void;
-}
-
-export interface StoredGroup {
-  readonly origin: string;
-  readonly root: readonly PathElem[];
-  readonly timestampNs: bigint;
-  /** In key order, at least one. */
-  readonly leaves: readonly LeafView[];
 }
 
 export interface WalkOptions {
@@ -45,8 +39,8 @@ export class GnmiWalk {
   readonly #options: WalkOptions;
   #deviceIndex = 0;
   #after = '';
-  /** Groups of the present device that were sent (W3). */
-  readonly #sentRoots = new Set<string>();
+  /** Roots of the present device that were come upon, and whether there was a group (W3). */
+  readonly #roots = new Map<string, boolean>();
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -66,7 +60,7 @@ export class GnmiWalk {
       }
       this.#deviceIndex += 1;
       this.#after = '';
-      this.#sentRoots.clear();
+      this.#roots.clear();
       if (mustStop()) return false;
     }
   }
@@ -86,63 +80,23 @@ export class GnmiWalk {
 
   #visit(device: string, leaf: LeafView): void {
     const { coverage, needs, sink } = this.#options;
-    if (!coverage.isWithin(leaf.key, () => leaf.elems)) return;
-    if (leaf.atomicRoot === '') {
-      if (needs(device, leaf.key, leaf.value, () => leaf.elems)) sink.leaf(device, leaf);
-      return;
-    }
-    const root = rootKey(leaf);
-    if (this.#sentRoots.has(root)) return;
-    this.#sentRoots.add(root);
-    const group = groupOf(this.#options.store, this.#options.groupCoverage, device, leaf);
+    if (!coverage.isWithin(leaf.key, () => leaf.elems) || this.#isInGroup(device, leaf)) return;
+    if (needs(device, leaf.key, leaf.value, () => leaf.elems)) sink.leaf(device, leaf);
+  }
+
+  /** Sends the group of the leaf where it has not been come upon before (W3). */
+  #isInGroup(device: string, leaf: LeafView): boolean {
+    if (leaf.atomicRoot === '') return false;
+    const { store, groupCoverage, needs, sink } = this.#options;
+    const rootKey = rootKeyOf(leaf.key, leaf.atomicRoot);
+    const known = this.#roots.get(rootKey);
+    if (known !== undefined) return known;
+    const state = storedGroup(store, groupCoverage, device, rootKey);
+    this.#roots.set(rootKey, state.kind === 'whole');
+    if (state.kind !== 'whole') return false;
+    const { group } = state;
     const changed = group.leaves.some((member) => needs(device, member.key, member.value, () => member.elems));
-    if (changed) sink.group(device, group);
+    if (changed) sink.group(device, rootKey, group);
+    return true;
   }
-}
-
-function rootKey(leaf: LeafView): string {
-  return leaf.key.slice(0, leaf.key.length - leaf.path.length) + leaf.atomicRoot;
-}
-
-/** The group of a leaf; its members stand together in key order, with others in between. */
-export function groupOf(store: StoreView, coverage: GnmiCoverage, device: string, first: LeafView): StoredGroup {
-  const root = rootKey(first);
-  const leaves: LeafView[] = [];
-  let after = keyBefore(root);
-  for (;;) {
-    const page = leavesOf(store, coverage, device, after, pageLeaves);
-    for (const leaf of page) {
-      if (!leaf.key.startsWith(root)) return stored(first, leaves);
-      if (leaf.atomicRoot !== first.atomicRoot || leaf.origin !== first.origin) continue;
-      if (coverage.isWithin(leaf.key, () => leaf.elems)) leaves.push(leaf);
-    }
-    after = page.at(-1)?.key ?? after;
-    if (page.length < pageLeaves) return stored(first, leaves);
-  }
-}
-
-function stored(first: LeafView, leaves: readonly LeafView[]): StoredGroup {
-  const timestampNs = leaves.reduce(
-    (latest, leaf) => (leaf.timestampNs > latest ? leaf.timestampNs : latest),
-    first.timestampNs,
-  );
-  return { origin: first.origin, root: parsePath(first.atomicRoot).elems, timestampNs, leaves };
-}
-
-/** A text that sorts before `key` and after everything else that does. */
-function keyBefore(key: string): string {
-  const last = key.charCodeAt(key.length - 1);
-  return `${key.slice(0, -1)}${String.fromCharCode(last - 1)}\uffff`;
-}
-
-/** At most `limit` leaves that the paths of `coverage` match, behind the key `after`, in key order, each once (W2). */
-export function leavesOf(
-  store: StoreView,
-  coverage: GnmiCoverage,
-  device: string,
-  after: string,
-  limit: number,
-): readonly LeafView[] {
-  if (coverage.isEmpty) return [];
-  return store.select(coverage.patterns).leaves(device, after, limit);
 }

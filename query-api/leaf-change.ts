@@ -11,7 +11,7 @@ import { type LeafContent } from '../schemas/leaf.ts';
 import { parseOrigin, parsePath, type PathElem } from '../schemas/path.ts';
 import { type RecordHeader } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { type LeafChange } from './state-feed.ts';
+import { type FormerMember, type LeafChange } from './state-feed.ts';
 import { type LeafView } from './store.ts';
 
 export interface ChangeSource {
@@ -30,9 +30,15 @@ export interface NameSource {
   nameOf(device: string): string;
 }
 
+/** What the store had of the leaf, where it was asked. */
+export interface WasBefore {
+  readonly isSameValue?: boolean;
+  readonly formerly?: FormerMember | null;
+}
+
 /** Throws RecordMalformed if the key is none. */
-export function leafChange(names: NameSource, slot: Slot, source: ChangeSource, isSameValue = false): LeafChange {
-  return new Change(names, slot, source, isSameValue);
+export function leafChange(names: NameSource, slot: Slot, source: ChangeSource, was: WasBefore = {}): LeafChange {
+  return new Change(names, slot, source, was);
 }
 
 /** Bits of the flags; above them the number of elements of the atomic root, plus one (0: none). */
@@ -51,6 +57,7 @@ class Change implements LeafChange, LeafView {
   readonly device: string;
   readonly key: string;
   readonly pathId: PathId;
+  readonly formerly: FormerMember | null;
   readonly #flags: number;
   readonly #epochLow: number;
   readonly #epochHigh: number;
@@ -61,10 +68,17 @@ class Change implements LeafChange, LeafView {
   /** One-byte characters: a slice of the fetch would keep all of it alive. null: deleted. */
   readonly #bytes: string | null;
 
-  constructor(names: NameSource, slot: Slot, { header, device, key, leaf }: ChangeSource, isSameValue: boolean) {
+  constructor(
+    names: NameSource,
+    slot: Slot,
+    source: ChangeSource,
+    { isSameValue = false, formerly = null }: WasBefore,
+  ) {
+    const { header, device, key, leaf } = source;
     const { paths } = names;
     const isTimeOfReceipt = leaf?.timestampNs === 0n;
     this.slot = slot;
+    this.formerly = formerly;
     this.pathId = paths.intern(key);
     this.device = names.nameOf(device); // LC1
     this.key = paths.key(this.pathId); // LC1

@@ -14,7 +14,7 @@ import { EpochTable } from '../core/epoch-table.ts';
 import { grownU32 } from '../core/growing-column.ts';
 import { chunkMask, highHalf, type LeafChunk, LeafColumns, lowHalf, type Row } from '../core/leaf-columns.ts';
 import { type InlineKind, inlineKinds, InlineReader } from '../core/leaf-value.ts';
-import { beginningLength } from '../core/path-elements.ts';
+import { beginningLength, pathBeginning } from '../core/path-elements.ts';
 import { type PathId, PathTable } from '../core/path-table.ts';
 import { RowIndex } from '../core/row-index.ts';
 import { ValuePool } from '../core/value-pool.ts';
@@ -22,6 +22,7 @@ import { type PathPattern } from '../schemas/path-pattern.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { LeafCopy, type LeafParts } from './leaf-copy.ts';
 import { SelectionCache } from './selection-cache.ts';
+import { type FormerMember } from './state-feed.ts';
 import {
   type Applied,
   type HeldSelection,
@@ -79,6 +80,10 @@ export class LeafStore implements StoreView {
   /** Tombstones of this sweep and of the one before, each row at most once per list: device and path. */
   #young: [DeviceRows[], PathId[]] = [[], []];
   #old: [DeviceRows[], PathId[]] = [[], []];
+  /** See `former`. */
+  #formerDepth = 0;
+  #formerPath: PathId = 0;
+  #formerNs = 0n;
   readonly #inline = new InlineReader();
   readonly #seq64 = new BigUint64Array(1);
   readonly #seqHalves = new Uint32Array(this.#seq64.buffer);
@@ -129,6 +134,7 @@ export class LeafStore implements StoreView {
     const order = isNew ? 1 : this.#compare(chunk, index, at.epoch);
     if (order < 0) return 'superseded'; // L1
     const wasLive = chunk.kind[index] !== tombstoneKind;
+    this.#noteFormer(chunk, index, path, wasLive);
     if (record === null) {
       if (!wasLive && order === 0) return 'repeated';
       this.#setPosition(chunk, index, at.epoch);
@@ -142,6 +148,13 @@ export class LeafStore implements StoreView {
     const isSameValue = this.#setContent(chunk, index, path, record, at);
     if (!wasLive) this.#revive(of, path);
     return wasLive && isSameValue && wasPlain && chunk.atomicDepth[index] === 0 ? 'refreshed' : 'stored';
+  }
+
+  #noteFormer(chunk: LeafChunk, index: number, path: PathId, wasLive: boolean): void {
+    this.#formerDepth = wasLive ? (chunk.atomicDepth[index] ?? 0) : 0;
+    if (this.#formerDepth === 0) return;
+    this.#formerPath = path;
+    this.#formerNs = ((chunk.flags[index] ?? 0) & receiptFlag) === 0 ? (chunk.timestampNs[index] ?? 0n) : 0n;
   }
 
   #addDevice(slot: Slot, device: string): DeviceRows {
@@ -311,6 +324,15 @@ export class LeafStore implements StoreView {
     of.index.remove(path);
     this.#removeRow(of, row);
     if (of.index.size === 0 && this.#devices.get(of.name) === of) this.#devices.delete(of.name);
+  }
+
+  /** What the leaf of the record that was applied last was before it, if that was in an atomic group. */
+  former(): FormerMember | null {
+    if (this.#formerDepth === 0) return null;
+    return {
+      atomicRoot: pathBeginning(this.paths.path(this.#formerPath), this.#formerDepth - 1),
+      timestampNs: this.#formerNs,
+    };
   }
 
   /** What leaves and tombstones use (LS2). */

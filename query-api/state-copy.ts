@@ -119,7 +119,8 @@ export class StateCopy {
     const more = header.more === true;
     progress.record(header.epoch, header.seq, more);
     if (outcome !== 'repeated' && (more || feed.isHeard)) {
-      feed.take(leafChange(this.store, progress.slot, state, outcome === 'refreshed'));
+      const was = { isSameValue: outcome === 'refreshed', formerly: this.store.former() };
+      feed.take(leafChange(this.store, progress.slot, state, was));
     }
     return true;
   }

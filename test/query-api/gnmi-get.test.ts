@@ -106,6 +106,17 @@ describe('Get', () => {
     expect(notification[0]!.update.map((one) => formatPath(one.path!))).toEqual(['/a', '/b']);
   });
 
+  test('leaves of a group that has ended stand with the plain ones (A3)', async () => {
+    fixture.say('dut', {
+      set: [
+        { path: '/acl/a', value: uint(1), atomicRoot: '/acl' },
+        { path: '/acl/b', value: uint(1) },
+      ],
+    });
+    const { notification } = await get({ path: [path('/acl')] });
+    expect(notification.map(({ atomic, update }) => [atomic, update.length])).toEqual([[false, 2]]);
+  });
+
   test('depth holds for Get, too (extension 5)', async () => {
     expect(await code({ path: [path('/a')], extension: [{ depth: { level: 1 } }] })).toBe(status.NOT_FOUND);
     const { notification } = await get({ path: [path('/a/b')], extension: [{ depth: { level: 1 } }] });

@@ -1,13 +1,8 @@
 /** What a stream tells in which order when its reader is behind: at moments that the test chooses, without sockets. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { EventEmitter } from 'node:events';
-import { isRefusal } from '../../core/gnmi/refusal.ts';
-import { planSubscribe } from '../../core/gnmi/subscribe-plan.ts';
-import { GnmiStream } from '../../query-api/gnmi-stream.ts';
-import { GnmiWriter } from '../../query-api/gnmi-writer.ts';
-import { gnmi, type SubscribeResponse } from '../../schemas/gnmi.ts';
-import { streamOf } from '../simulator/subscriber.ts';
+import { type SubscribeResponse } from '../../schemas/gnmi.ts';
 import { type GnmiFixture, startGnmi, uint } from './gnmi-fixture.ts';
+import { openPaused } from './gnmi-paused.ts';
 import { told } from './gnmi-told.ts';
 
 let fixture: GnmiFixture;
@@ -16,39 +11,8 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.stop());
 
-/** A stream that tells only when `tell` is called. */
-function open(paths: readonly string[], target = '*', list: object = {}, more: object = {}) {
-  const responses: SubscribeResponse[] = [];
-  const call = Object.assign(new EventEmitter(), {
-    write: (message: Buffer, done: () => void) => {
-      responses.push(gnmi.SubscribeResponse.decode(message));
-      done();
-      return true;
-    },
-  });
-  const nothing = (): void => undefined;
-  const { clock, context } = fixture;
-  const writer = new GnmiWriter({ call, clock, blockedMsMax: 1_000, onReady: nothing, onBlockedTooLong: nothing });
-  const request = streamOf(paths, { prefix: { target, origin: '', elems: [] }, ...list }, more);
-  const plan = planSubscribe(gnmi.SubscribeRequest.decode(gnmi.SubscribeRequest.encode(request)).subscribe!, {
-    offers: ['PROTO'],
-    sampleIntervalMsMin: 100,
-  });
-  if (isRefusal(plan)) throw new Error(plan.details);
-  const device = target === '*' ? null : target;
-  const stream = new GnmiStream({ context, writer, plan, depth: 0, device, wake: nothing, end: nothing });
-  stream.begin(device === null ? [...fixture.tables.devices.keys()] : [device]);
-  /** Everything that waits; returns what that was. */
-  const tell = (): SubscribeResponse[] => {
-    while (stream.work(() => false));
-    return responses.splice(0);
-  };
-  const close = (): void => {
-    stream.close();
-    writer.close();
-  };
-  return { stream, tell, close };
-}
+const open = (...more: Parameters<typeof openPaused> extends [unknown, ...infer Rest] ? Rest : never) =>
+  openPaused(fixture, ...more);
 
 const lines = (responses: readonly SubscribeResponse[]): string[] => told({ responses: [...responses] });
 const leaf = (path: string, value: number) => ({ path, value: uint(value) });

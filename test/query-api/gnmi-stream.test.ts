@@ -129,7 +129,7 @@ describe('atomic groups (A10)', () => {
     );
 
   test('a walk and a change send the group whole, under its prefix, with one time', async () => {
-    fixture.addDevice('dut', [entry('a', 1), { path: `${root}/plain`, value: uint(9) }, entry('b', 2)]);
+    fixture.addDevice('dut', [entry('a', 1), { path: '/acl/set[name=w]/plain', value: uint(9) }, entry('b', 2)]);
     const subscriber = start(['/acl']);
     await subscriber.synced();
     expect(atomics(subscriber)).toEqual([{ prefix: root, leaves: 2, deletes: 0, timestamp: 3n }]);

@@ -21,7 +21,7 @@ test('LC1: whatever a record says comes out as it went in', () => {
     fc.property(arbitrary, ({ epoch, seq, receivedAtNs, isSameValue, isDelete, ...leaf }) => {
       const header = { slot, kind: 'data' as const, rpc: 0, epoch, seq, receivedAtNs };
       const source = { header, device: 'd', key, leaf: isDelete ? null : leaf };
-      const change = leafChange(store, slot, source, isSameValue);
+      const change = leafChange(store, slot, source, { isSameValue });
       const timestampNs = isDelete ? receivedAtNs : leaf.timestampNs;
       expect(change).toMatchObject({ slot, device: 'd', key, isSameValue, timestampNs, epoch, seq });
       if (isDelete) {

@@ -11,6 +11,7 @@ const change = (seq: number) =>
     pathId: 0,
     leaf: null,
     isSameValue: false,
+    formerly: null,
     timestampNs: 0n,
   }) satisfies LeafChange;
 

@@ -34,14 +34,21 @@ function record(key: string, seq: bigint, value: Buffer | null, more = false): L
   const header = encodeHeader({ slot: 1, epoch: 5n, seq, kind: 'data', rpc: 0, more, receivedAtNs: 1n });
   return { offset, timestampMs: 1, key: Buffer.from(key), value, header };
 }
-function leafRecord(device: string, path: string, seq: bigint, value: bigint, more = false): LogRecord {
+function leafRecord(
+  device: string,
+  path: string,
+  seq: bigint,
+  value: bigint,
+  more = false,
+  atomicRoot = '',
+): LogRecord {
   const leaf = {
     device,
     origin: 'openconfig',
     path,
     value: encodeTypedValue({ kind: 'uint', value }),
     timestampNs: 3n,
-    atomicRoot: '',
+    atomicRoot,
     sampled: true,
   };
   return record(`${device}|openconfig:${path}`, seq, encodeFrame(7, leafCodec.encode(leaf)), more);
@@ -185,6 +192,25 @@ test('the change keeps what its record said, whatever the store holds later', ()
   expect(kept[0]).toMatchObject({ slot: 1, device: 'd', timestampNs: 3n, epoch: 5n, seq: 1n });
   expect(decodeTypedValue(kept[0]!.leaf!.value)).toEqual({ kind: 'uint', value: 17n });
   expect(kept[0]!.leaf).toMatchObject({ path: '/a', origin: 'openconfig', sampled: true, elems: [{ name: 'a' }] });
+});
+
+test('a change says what the leaf was before, if it was in an atomic group', () => {
+  const { copy } = createCopy();
+  copy.loaded(1);
+  const heard: LeafChange[] = [];
+  copy.listen({ onChanges: (_slot, changes) => heard.push(...changes), onReset: () => undefined });
+  copy.apply(
+    batch([
+      leafRecord('d', '/a/b', 1n, 1n, false, '/a'),
+      leafRecord('d', '/a/b', 2n, 2n),
+      leafRecord('d', '/a/b', 3n, 3n),
+      leafRecord('d', '/a/b', 4n, 4n, false, '/a'),
+      record('d|openconfig:/a/b', 5n, null),
+      leafRecord('d', '/a/b', 6n, 4n),
+    ]),
+  );
+  const inGroup = { atomicRoot: '/a', timestampNs: 3n };
+  expect(heard.map(({ formerly }) => formerly)).toEqual([null, inGroup, null, null, inGroup, null]);
 });
 
 test('a slot that is forgotten is said to be, and is read anew', () => {

@@ -8,7 +8,16 @@ import { StreamQueue } from '../../query-api/stream-queue.ts';
 
 const at = (seq: number) => ({ slot: 0, epoch: 5n, seq: BigInt(seq) });
 const gone = (key: string, seq: number): LeafChange => ({
-  ...{ ...at(seq), device: 'd', key: `openconfig:/${key}`, pathId: 0, leaf: null, isSameValue: false, timestampNs: 0n },
+  ...{
+    ...at(seq),
+    device: 'd',
+    key: `openconfig:/${key}`,
+    pathId: 0,
+    leaf: null,
+    isSameValue: false,
+    formerly: null,
+    timestampNs: 0n,
+  },
 });
 
 test('SE1: a sweep of a large device is events of bounded size, and the id moves with the last', () => {

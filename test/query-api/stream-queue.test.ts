@@ -7,7 +7,7 @@ const at = (seq: number, slot = 0) => ({ slot, epoch, seq: BigInt(seq) });
 
 function change(key: string, seq: number, kind: 'sampled' | 'on-change' | 'delete' = 'sampled'): LeafChange {
   const leaf = kind === 'delete' ? null : ({ sampled: kind === 'sampled' } as NonNullable<LeafChange['leaf']>);
-  return { ...at(seq), device: 'd', key, pathId: 0, leaf, isSameValue: false, timestampNs: 0n };
+  return { ...at(seq), device: 'd', key, pathId: 0, leaf, isSameValue: false, formerly: null, timestampNs: 0n };
 }
 
 const taken = (queue: StreamQueue): string[] =>
