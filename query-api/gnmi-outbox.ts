@@ -11,6 +11,7 @@
 import { ConflatingQueue } from '../core/conflating-queue.ts';
 import { laterOf } from './gnmi-group.ts';
 import { type FedChange, type HealthChange } from './gnmi-hub.ts';
+import { type LeafChange } from './state-feed.ts';
 
 export interface PendingLeaf {
   readonly kind: 'leaf';
@@ -29,7 +30,8 @@ export interface PendingLeaf {
   listed: readonly string[];
 }
 
-export type PendingChange = FedChange | HealthChange; // O5
+/** Not what the hub wraps it in: that would be another object an entry. */
+export type PendingChange = LeafChange | HealthChange; // O5
 
 export interface Marker {
   readonly kind: 'sync' | 'device-removed' | 'device-added';
@@ -70,7 +72,8 @@ export class GnmiOutbox {
   }
 
   /** False: it is full, and the change is not in it. */
-  put(device: string, key: string, change: PendingChange, isDelete: boolean): boolean {
+  put(device: string, key: string, fed: FedChange | HealthChange, isDelete: boolean): boolean {
+    const change = 'change' in fed ? fed.change : fed;
     const leaf: PendingLeaf = {
       kind: 'leaf',
       device,
@@ -78,8 +81,8 @@ export class GnmiOutbox {
       deleted: isDelete ? change : null,
       updated: isDelete ? null : change,
       merged: 0,
-      roots: 'roots' in change ? change.roots : none,
-      formerNs: 'roots' in change ? change.formerNs : null,
+      roots: 'roots' in fed ? fed.roots : none,
+      formerNs: 'roots' in fed ? fed.formerNs : null,
       listed: none,
     };
     const put = this.#queue.put(this.#sinceRemoval(device), key, leaf);

@@ -108,16 +108,16 @@ export class GnmiTeller implements WalkSink {
   }
 
   #tellPlainly({ device, key, deleted, updated, merged }: PendingLeaf): void {
-    if (deleted !== null) this.#remove(device, key, timestampOf(deleted));
+    if (deleted !== null) this.#remove(device, key, deleted.timestampNs);
     if (updated === null) return;
-    this.#update(device, { key, value: valueOf(updated), timestampNs: timestampOf(updated), duplicates: merged });
+    this.#update(device, { key, value: valueOf(updated), timestampNs: updated.timestampNs, duplicates: merged });
   }
 
   /** G1: what waits of a leaf that is sent now goes before it. Returns how many updates the new value stands for. */
   #catchUp(device: string, key: string): number {
     const pending = this.#options.outbox.takeLeaf(device, key);
     if (pending === undefined) return 0;
-    if (pending.deleted !== null) this.#remove(device, key, timestampOf(pending.deleted));
+    if (pending.deleted !== null) this.#remove(device, key, pending.deleted.timestampNs);
     return pending.merged;
   }
 
@@ -169,17 +169,13 @@ export class GnmiTeller implements WalkSink {
   }
 }
 
-function timestampOf(change: PendingChange): bigint {
-  return 'change' in change ? change.change.timestampNs : change.timestampNs;
-}
-
 /** A reader may still have the leaf for one of another group, and take that for gone with it (A5) until it has ended (A6). */
 function isOfOther({ roots }: PendingLeaf, rootKey: string): boolean {
   return roots.some((root) => root !== rootKey);
 }
 
 function valueOf(change: PendingChange): Buffer {
-  return ('change' in change ? change.change.leaf?.value : change.leaf.value) ?? noValue;
+  return change.leaf?.value ?? noValue;
 }
 
 const noValue = Buffer.alloc(0);
