@@ -23,6 +23,7 @@ import {
 } from '../schemas/device-document.ts';
 import { type Profile, profileCodec } from '../schemas/profile.ts';
 import { type RecordCodec } from '../schemas/record-codec.ts';
+import { shownText } from '../schemas/shown-text.ts';
 import { slotOf } from '../schemas/slot.ts';
 import { type ChangedRecord, type ChangeWriter, type WritableRows } from './change-writer.ts';
 import { entityTag, type Preconditions, requirePreconditions } from './etag.ts';
@@ -252,7 +253,7 @@ export class DesiredState {
 function named(name: string, body: unknown): { problems: string[]; input: unknown } {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return { problems: [], input: body };
   const given = Object.hasOwn(body, 'name') ? (body as { name: unknown }).name : name;
-  const problems =
-    given === name ? [] : [`name: ${JSON.stringify(given)} is not the ${JSON.stringify(name)} of the URL`];
+  const shown = typeof given === 'string' ? shownText(given) : 'no text';
+  const problems = given === name ? [] : [`name: ${shown} is not the ${JSON.stringify(name)} of the URL`];
   return { problems, input: { ...body, name } };
 }

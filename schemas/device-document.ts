@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { type Device, deviceCodec } from './device.ts';
 import { PathMalformed, compareCodePoints, formatPath, parsePath } from './path.ts';
 import { type Profile, profileCodec } from './profile.ts';
+import { shownText } from './shown-text.ts';
 import { type Subscription, encodingNames, subscriptionModes } from './subscription.ts';
 
 export type ParsedDevice = { readonly ok: true; readonly device: Device } | Problems;
@@ -178,7 +179,7 @@ export function* readDevicesFile(input: unknown, documents = unbounded): Generat
   if (!isObject(input)) return { ok: false, problems: ['must be an object with devices and profiles'] };
   const problems = Object.keys(input)
     .filter((field) => field !== 'devices' && field !== 'profiles')
-    .map((field) => `unknown field ${JSON.stringify(field)}`);
+    .map((field) => `unknown field ${shownText(field)}`);
   const devices: Device[] = [];
   const profiles: Profile[] = [];
   for (const item of itemsOf(input, 'devices', problems)) {
@@ -286,10 +287,10 @@ function* itemsOf(input: Record<string, unknown>, field: 'devices' | 'profiles',
   const seen = new Set<string>();
   for (const [index, item] of (list as unknown[]).entries()) {
     const called = isObject(item) && typeof item['name'] === 'string' ? item['name'] : undefined;
-    if (called !== undefined && seen.has(called))
-      problems.push(`${field}[${index}] (${called}): this name is there twice`);
+    const shown = called !== undefined && namePattern.test(called) ? ` (${called})` : '';
+    if (called !== undefined && seen.has(called)) problems.push(`${field}[${index}]${shown}: this name is there twice`);
     if (called !== undefined) seen.add(called);
-    yield { input: item, where: called === undefined ? `${field}[${index}]` : `${field}[${index}] (${called})` };
+    yield { input: item, where: `${field}[${index}]${shown}` };
   }
 }
 
@@ -352,7 +353,7 @@ function problemsOf(parsed: { success: boolean; error?: z.ZodError }): string[] 
     const where = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
     const field = where.replace(/^\./, '');
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => `${field === '' ? '' : `${field}: `}unknown field ${JSON.stringify(key)}`);
+      return issue.keys.map((key) => `${field === '' ? '' : `${field}: `}unknown field ${shownText(key)}`);
     }
     return [field === '' ? issue.message : `${field}: ${issue.message}`];
   });

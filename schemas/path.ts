@@ -10,6 +10,7 @@
  *      everything.
  * P-c. Key names come from outside, so keys are a Map: `__proto__` is a name like any other (N18).
  */
+import { shownText } from './shown-text.ts';
 
 export interface PathElem {
   readonly name: string;
@@ -25,16 +26,12 @@ export interface Path {
   readonly elems: readonly PathElem[];
 }
 
-/** Of a text in an error: a longer one is known by its beginning. */
-const shownMax = 200;
-
 export class PathMalformed extends Error {
   /** Offset in the text, in UTF-16 units, from 0. */
   readonly position: number;
 
   constructor(text: string, position: number, problem: string) {
-    const shown = text.length > shownMax ? `${text.slice(0, shownMax)}…` : text;
-    super(`path ${JSON.stringify(shown)} is malformed at position ${position}: ${problem}`);
+    super(`path ${shownText(text)} is malformed at position ${position}: ${problem}`);
     this.name = 'PathMalformed';
     this.position = position;
   }

@@ -30,7 +30,10 @@ export const ownershipAnswer = envelope(
   }),
 );
 
-export const moveBody = document('MoveBody', z.strictObject({ to: z.string().min(1) }));
+/** Longer than any name of an instance, short enough to be sent back. */
+export const instanceCharsMax = 256;
+
+export const moveBody = document('MoveBody', z.strictObject({ to: z.string().min(1).max(instanceCharsMax) }));
 
 const change = { changedBy: z.string().nullable(), changedAt: isoTime.nullable() };
 

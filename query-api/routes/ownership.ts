@@ -4,7 +4,7 @@ import { type Plan, type SlotOwnership } from '../../schemas/ownership.ts';
 import { formatPosition } from '../../schemas/position.ts';
 import { type Slot } from '../../schemas/slot.ts';
 import { type GroupRole } from '../../schemas/topics.ts';
-import { moveAnswer, moveBody, ownershipAnswer } from '../answers/ownership.ts';
+import { instanceCharsMax, moveAnswer, moveBody, ownershipAnswer } from '../answers/ownership.ts';
 import { type ApiContext, requireTables, type TablesView } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { groupPlacement, memberName, ownerName, planOf, slotRecord } from '../group-map.ts';
@@ -87,8 +87,9 @@ function destinationIn(body: unknown): string {
   const problems = Object.keys(body)
     .filter((name) => name !== 'to')
     .map((name) => `${name.slice(0, 64)}: is not a field; this body has only to`);
-  if (typeof to !== 'string' || to === '') problems.unshift('to: must be the name of an instance');
-  if (typeof to !== 'string' || problems.length > 0) throw bodyInvalid(problems.slice(0, 20));
+  const isName = typeof to === 'string' && to !== '' && to.length <= instanceCharsMax;
+  if (!isName) problems.unshift('to: must be the name of an instance');
+  if (!isName || problems.length > 0) throw bodyInvalid(problems.slice(0, 20));
   return to;
 }
 

@@ -27,6 +27,7 @@ const put = (body: Buffer | string, headers = json): Buffer => request('PUT', '/
 const documentOf = (more: object): string => JSON.stringify({ ...device, ...more });
 const subscribed = (text: string): string => documentOf({ subscriptions: [{ path: text }] });
 const profile = (body: string): Buffer => request('PUT', '/api/v1/profiles/p', json, body);
+const nested = '['.repeat(30_000) + ']'.repeat(30_000);
 const nothings = Array<string>(19_999).fill('{}');
 const importOf = (...devices: string[]): Buffer =>
   request('POST', '/api/v1/devices:import', json, `{"devices":[${devices.join(',')}]}`);
@@ -90,6 +91,19 @@ const table: readonly (readonly [what: string, bytes: () => Buffer | string, sta
   ['an import with one of 10,000', () => importOf(subscribed('/e'.repeat(10_000))), 400, 'BODY_INVALID'],
   ['an import of 20,000 devices that are none', () => importOf('{}', ...nothings), 400, 'BODY_INVALID'],
   ['a device of 10,001 profiles', () => put(documentOf({ profiles: Array(10_001).fill('p') })), 400, 'BODY_INVALID'],
+  [
+    'a device whose name is 30,000 lists',
+    () => put(documentOf({ name: 0 }).replace(':0', `:${nested}`)),
+    400,
+    'BODY_INVALID',
+  ],
+  ['a device that is 30,000 lists', () => put(nested), 400, 'BODY_INVALID'],
+  [
+    'labels that are 30,000 lists',
+    () => put(documentOf({ labels: 0 }).replace(':0', `:${nested}`)),
+    400,
+    'BODY_INVALID',
+  ],
   ['a device with half a path', () => put(subscribed('/a[b')), 400, 'BODY_INVALID'],
   ['a key __proto__', () => put(`{"__proto__":{"plaintext":true},"x":1}`), 400, 'BODY_INVALID'],
   ['a key constructor', () => put(documentOf({ constructor: {} })), 400, 'BODY_INVALID'],
@@ -170,6 +184,19 @@ test('what is wrong with a body is told, and no more of it than can be read', as
   expect(await problemsOf(put(documentOf({ profiles: Array(10_001).fill('p') })))).toContain(
     'profiles: has 10001 entries, more than the 10000 allowed',
   );
+});
+
+test.each<[string, Buffer]>([
+  ['a name', put(documentOf({ name: 'x'.repeat(60_000) }))],
+  ['a field', put(documentOf({ ['x'.repeat(60_000)]: 1 }))],
+  [
+    'an instance to move to',
+    request('POST', '/api/v1/ownership/0:move', json, JSON.stringify({ to: 'x'.repeat(60_000) })),
+  ],
+  ['a name in a file', importOf(documentOf({ name: 'x'.repeat(30_000) }), documentOf({ name: 'x'.repeat(30_000) }))],
+])('%s of 60 KB is not sent back', async (_what, bytes) => {
+  const answer = await answerTo(api.server.port, bytes);
+  expect([answer.code, answer.text.length < 2_000]).toEqual(['BODY_INVALID', true]);
 });
 
 test('a limit that a request exceeds is named with its value', async () => {

@@ -7,7 +7,20 @@ type Schema = Readonly<Record<string, unknown>>;
 
 const annotations = new Set(['description', 'default', 'example', 'title']);
 const checked = new Set([
-  ...['$ref', 'allOf', 'anyOf', 'const', 'enum', 'type', 'pattern', 'minLength', 'minimum', 'maximum', 'items'],
+  ...[
+    '$ref',
+    'allOf',
+    'anyOf',
+    'const',
+    'enum',
+    'type',
+    'pattern',
+    'minLength',
+    'maxLength',
+    'minimum',
+    'maximum',
+    'items',
+  ],
   ...['minItems', 'maxItems', 'properties', 'required', 'additionalProperties', 'propertyNames'],
 ]);
 
@@ -69,9 +82,18 @@ function memberProblems(schema: Schema, value: Schema, named: Schema, where: str
 }
 
 function textProblems(schema: Schema, value: string, where: string): string[] {
-  const { pattern, minLength = 0 } = schema as { pattern?: string; minLength?: number };
+  const {
+    pattern,
+    minLength = 0,
+    maxLength = Infinity,
+  } = schema as {
+    pattern?: string;
+    minLength?: number;
+    maxLength?: number;
+  };
   if (pattern !== undefined && !new RegExp(pattern, 'u').test(value))
     return [`${where}: ${value} is not like ${pattern}`];
+  if (value.length > maxLength) return [`${where}: is too long`];
   return value.length < minLength ? [`${where}: is too short`] : [];
 }
 
