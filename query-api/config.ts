@@ -20,6 +20,11 @@ export const queryApiSettings = {
     { min: 1_024, max: 268_435_456 },
     'largest answer to a gNMI Get, bytes; beyond it RESOURCE_EXHAUSTED. Clients take 4 MiB unless told otherwise',
   ),
+  gnmiMaxGetLookUps: setting.integer(
+    100_000,
+    { min: 1, max: 100_000_000 },
+    'most paths times devices in one gNMI Get; beyond it RESOURCE_EXHAUSTED',
+  ),
   gnmiMaxSubscriptions: setting.integer(
     1_000,
     { min: 1, max: 100_000 },
@@ -34,6 +39,11 @@ export const queryApiSettings = {
     256,
     { min: 1, max: 100_000 },
     'most Subscribe RPCs at a time of one client address; beyond it RESOURCE_EXHAUSTED',
+  ),
+  gnmiMaxStreamsPerConnection: setting.integer(
+    2_000,
+    { min: 1, max: 1_000_000 },
+    'most gNMI RPCs at a time on one connection: further ones wait at the client. Below gnmiMaxStreamsPerClient nobody sees that one’s RESOURCE_EXHAUSTED',
   ),
   gnmiMaxQueuedLeaves: setting.integer(
     1_000_000,

@@ -17,6 +17,8 @@ export type GnmiLimits = Pick<
   | 'gnmiMaxSubscriptions'
   | 'gnmiMaxRequestBytes'
   | 'gnmiMaxGetBytes'
+  | 'gnmiMaxGetLookUps'
+  | 'gnmiMaxStreamsPerConnection'
   | 'gnmiMaxQueuedLeaves'
 >;
 

@@ -52,6 +52,7 @@ export function createGnmiEndpoint(options: GnmiEndpointOptions, context = creat
     listen: settings.gnmiListen,
     advertisedHost: advertisedHost({ ...settings, httpListen: settings.gnmiListen }),
     maxRequestBytes: settings.gnmiMaxRequestBytes,
+    maxStreamsPerConnection: settings.gnmiMaxStreamsPerConnection,
     tls: new GnmiTls(settings, env, { clock, logger }),
     service: new GnmiService(context),
     clock,

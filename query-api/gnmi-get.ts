@@ -3,8 +3,12 @@
  *
  * A1. One notification per path and device, in the order of the request (G1), with the time of the answer (G2). Under
  *     PROTO each atomic group that a path covers follows as a notification of its own, whole (A10).
- * A2. All of an answer is of one turn: values of one device fit together.
+ * A2. What one path covers of one device is of one turn: its values fit together. Between devices and paths the turn may
+ *     end, so that others do not wait; a slot that is forgotten meanwhile refuses the answer.
+ * A3. Bounded by what is read: paths and values are counted leaf by leaf, and paths times devices before that. Whoever does
+ *     not wait for the answer any more stops it.
  */
+import { setImmediate as nextTurn } from 'node:timers';
 import { status } from '@grpc/grpc-js';
 import { jsonSubtree } from '../core/gnmi/json-subtree.ts';
 import { isRefusal, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
@@ -12,16 +16,21 @@ import { joinedPath, type ResponseForm, responseForm } from '../core/gnmi/respon
 import { type JsonForm } from '../core/gnmi/value-form.ts';
 import { gnmi, type GetRequest, type GnmiNotification, type GnmiUpdate } from '../schemas/gnmi.ts';
 import { defaultOrigin, formatPath, type Path, type PathElem, rootPath } from '../schemas/path.ts';
+import { slotOf } from '../schemas/slot.ts';
 import { decodeTypedValue, encodeTypedValue } from '../schemas/value.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
 import { rootKeyOf, storedGroup } from './gnmi-group.ts';
 import { encodeHealth, healthValues } from './gnmi-health.ts';
-import { askedDevice, depthOf, gnmiOffers, refuseBounds, refuseIncomplete } from './gnmi-request.ts';
+import { askedDevice, depthOf, gnmiOffers, refuseBounds, refuseIncomplete, unavailable } from './gnmi-request.ts';
 import { type LeafView } from './store.ts';
 
 /** The encoded GetResponse. */
-export function answerGet(context: GnmiContext, request: GetRequest): Buffer | Refusal {
+export async function answerGet(
+  context: GnmiContext,
+  request: GetRequest,
+  isCancelled: () => boolean = () => false,
+): Promise<Buffer | Refusal> {
   const outOfBounds = refuseBounds(request.path, request.prefix, context.limits);
   if (outOfBounds !== null) return outOfBounds;
   if (request.type !== 'ALL')
@@ -37,13 +46,32 @@ export function answerGet(context: GnmiContext, request: GetRequest): Buffer | R
   if (isRefusal(asked)) return asked;
   const devices =
     asked.device === null ? [...tables.devices.entries()].map(([device]) => device).sort() : [asked.device];
+  const { gnmiMaxGetLookUps } = context.limits;
+  if (paths.length * devices.length > gnmiMaxGetLookUps) {
+    const details = `${paths.length} paths of ${devices.length} devices are more than ${gnmiMaxGetLookUps}; use several requests, or Subscribe with mode ONCE`;
+    return { code: status.RESOURCE_EXHAUSTED, details };
+  }
   const incomplete = refuseIncomplete(devices, slots, (slot) => state.freshness(slot));
   if (incomplete !== null) return incomplete;
-  return new GetAnswer(context, form, depth).encode(
+  const resets = new Map(
+    [...new Set(devices.map((device) => slotOf(device, slots)))].map((slot) => [slot, state.resets(slot)]),
+  );
+  const answer = await new GetAnswer(context, form, depth, isCancelled).encode(
     paths.map((path) => joinedPath(request.prefix, path)),
     devices,
   );
+  for (const [slot, count] of resets) {
+    if (state.resets(slot) !== count)
+      return unavailable(`slot ${slot} was forgotten while it was read, and is read anew`); // A2
+  }
+  return answer;
 }
+
+/** Other requests wait no longer than this for one that reads much. */
+const turnMs = 5;
+const pageLeaves = 1_000;
+/** Tags and lengths of an update, its path and its value. */
+const overheadBytes = 8;
 
 interface CoveredLeaf {
   readonly key: string;
@@ -59,32 +87,45 @@ class GetAnswer {
   readonly #form: ResponseForm;
   readonly #depth: number;
   readonly #timestamp: bigint;
+  readonly #isCancelled: () => boolean;
+  #turnEndsMonotonicMs: number;
   #bytes = 0;
 
-  constructor(context: GnmiContext, form: ResponseForm, depth: number) {
+  constructor(context: GnmiContext, form: ResponseForm, depth: number, isCancelled: () => boolean) {
+    this.#isCancelled = isCancelled;
+    this.#turnEndsMonotonicMs = context.clock.monotonicMs() + turnMs;
     this.#context = context;
     this.#form = form;
     this.#depth = depth;
     this.#timestamp = context.clock.nowNs();
   }
 
-  encode(paths: readonly Path[], devices: readonly string[]): Buffer | Refusal {
+  async encode(paths: readonly Path[], devices: readonly string[]): Promise<Buffer | Refusal> {
     const { gnmiMaxGetBytes } = this.#context.limits;
     const notification: GnmiNotification[] = [];
     for (const path of paths) {
       const coverage = new GnmiCoverage(this.#context.state.store.paths, [path], this.#depth);
       let found = false;
       for (const device of devices) {
+        if (this.#context.clock.monotonicMs() >= this.#turnEndsMonotonicMs) {
+          await this.#nextTurn();
+          if (this.#isCancelled()) return { code: status.CANCELLED, details: 'cancelled by the client' };
+        }
         const leaves = this.#covered(coverage, device);
+        if (leaves === null) return this.#tooBig();
         if (leaves.length === 0) continue; // with `*`, devices without the path are left out
         found = true;
         notification.push(...this.#notifications(path, coverage, device, leaves));
-        if (this.#bytes > gnmiMaxGetBytes) return this.#tooBig();
       }
       if (!found) return { code: status.NOT_FOUND, details: `${formatPath(path)} has no value` }; // G3
     }
     const answer = gnmi.GetResponse.encode({ notification });
     return answer.length > gnmiMaxGetBytes ? this.#tooBig() : answer; // G7
+  }
+
+  async #nextTurn(): Promise<void> {
+    await new Promise<void>((resolve) => nextTurn(resolve));
+    this.#turnEndsMonotonicMs = this.#context.clock.monotonicMs() + turnMs;
   }
 
   #tooBig(): Refusal {
@@ -93,15 +134,33 @@ class GetAnswer {
     return { code: status.RESOURCE_EXHAUSTED, details };
   }
 
-  #covered(coverage: GnmiCoverage, device: string): CoveredLeaf[] {
-    const leaves: CoveredLeaf[] = leavesOf(this.#context.state.store, coverage, device, '', Infinity).filter(
-      (leaf: LeafView) => coverage.isWithin(leaf.key, () => leaf.elems),
-    );
+  /** Null: that is more than fits (A3). */
+  #covered(coverage: GnmiCoverage, device: string): CoveredLeaf[] | null {
+    const leaves: CoveredLeaf[] = [];
+    for (let after = ''; ;) {
+      const page = leavesOf(this.#context.state.store, coverage, device, after, pageLeaves);
+      for (const leaf of page) {
+        if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
+        if (!this.#fits(leaf)) return null;
+        leaves.push(leaf);
+      }
+      after = page.at(-1)?.key ?? after;
+      if (page.length < pageLeaves) break;
+    }
     if (!coverage.coversAnyHealth()) return leaves;
     const health = encodeHealth(healthValues(this.#context, device)).filter(({ elems }) =>
       coverage.coversHealth(elems),
     );
     return [...leaves, ...health.map((leaf) => ({ ...leaf, origin: defaultOrigin, atomicRoot: '' }))];
+  }
+
+  /** JSON says the elements above a leaf once for all of them, and some values shorter than they are stored. */
+  #fits({ key, elems, value }: LeafView): boolean {
+    const isProto = this.#form.values === 'proto';
+    const { gnmiMaxGetBytes } = this.#context.limits;
+    const pathBytes = isProto ? this.#context.paths.of(key).bytes.length : (elems.at(-1)?.name.length ?? 0);
+    this.#bytes += pathBytes + value.length + (isProto ? overheadBytes : 0);
+    return this.#bytes <= (isProto ? gnmiMaxGetBytes : 2 * gnmiMaxGetBytes);
   }
 
   #notifications(
@@ -144,7 +203,6 @@ class GetAnswer {
     const depth = first === undefined ? 0 : this.#context.paths.of(`openconfig:${first.atomicRoot}`).elems.length;
     const origin = this.#form.prefixOrigin === '' ? this.#pathOrigin(first?.origin ?? '') : this.#form.prefixOrigin;
     const update = group.map(({ elems, value }): GnmiUpdate => {
-      this.#bytes += value.length;
       return { path: { ...rootPath, elems: elems.slice(depth) }, val: value, duplicates: 0 };
     });
     const prefix = this.#prefix(device, origin, first?.elems.slice(0, depth) ?? []);
@@ -157,7 +215,6 @@ class GetAnswer {
   }
 
   #update(origin: string, elems: readonly PathElem[], val: Buffer): GnmiUpdate {
-    this.#bytes += val.length;
     return { path: { origin: this.#pathOrigin(origin), target: '', elems }, val, duplicates: 0 };
   }
 

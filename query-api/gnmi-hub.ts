@@ -6,6 +6,7 @@
  *     leaf was in before. All of them is in the store by then (A10, A12).
  * B3. Whoever joins hears every change after that, so it joins before it walks (S13).
  * B4. A stream that fails ends; the others and the feed do not notice.
+ * B5. What any reader was told last of the health of a device is what all of them hear the differences from.
  */
 import { type Clock, type Timer } from '../core/clock.ts';
 import { type Position } from '../schemas/position.ts';
@@ -156,30 +157,38 @@ export class GnmiHub implements StateListener {
     return wanted;
   }
 
-  /** As it is now. Readers hear of differences from what was said first. */
+  /** As it is now. All readers of the device hear of it (B5). */
   healthOf(device: string): HealthLeaf[] {
     const values = healthValues(this.#options, device);
-    if (this.#timer !== null && !this.#health.has(device)) this.#health.set(device, values);
+    if (this.#timer === null) return encodeHealth(values);
+    if (!this.#health.has(device)) this.#health.set(device, values);
+    else {
+      const readers = [...this.#ofAll, ...(this.#ofDevice.get(device) ?? [])].filter(({ wantsHealth }) => wantsHealth);
+      this.#tellHealthOf(device, values, readers);
+    }
     return encodeHealth(values);
   }
 
   #tellHealth(): void {
-    const timestampNs = this.#options.clock.nowNs();
     let lookUps = 0;
     for (const [device, readers] of this.#healthDevices()) {
       // A walk has looked at most of them; the rest is looked at a few at a time.
       if (!this.#options.facts.isKept(device) && ++lookUps > lookUpsMax) continue;
-      const before = this.#health.get(device);
-      const now = healthValues(this.#options, device);
-      this.#health.set(device, now);
-      const { changed, gone } = healthDifference(before, now);
-      if (changed.length + gone.length === 0) continue;
-      const changes = [
-        ...gone.map((leaf) => ({ leaf, present: false, timestampNs })),
-        ...changed.map((leaf) => ({ leaf, present: true, timestampNs })),
-      ];
-      for (const reader of readers) this.#tell(reader, () => reader.onHealth(device, changes));
+      this.#tellHealthOf(device, healthValues(this.#options, device), readers);
     }
+  }
+
+  /** B5. */
+  #tellHealthOf(device: string, now: HealthValues, readers: readonly HubReader[]): void {
+    const { changed, gone } = healthDifference(this.#health.get(device), now);
+    this.#health.set(device, now);
+    if (changed.length + gone.length === 0) return;
+    const timestampNs = this.#options.clock.nowNs();
+    const changes = [
+      ...gone.map((leaf) => ({ leaf, present: false, timestampNs })),
+      ...changed.map((leaf) => ({ leaf, present: true, timestampNs })),
+    ];
+    for (const reader of readers) this.#tell(reader, () => reader.onHealth(device, changes));
   }
 
   #tell(reader: HubReader, tell: () => void): void {

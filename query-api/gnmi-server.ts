@@ -20,6 +20,8 @@ export interface GnmiServerOptions {
   readonly listen: string;
   readonly advertisedHost: string;
   readonly maxRequestBytes: number;
+  /** RPCs at a time; further ones wait at the client. */
+  readonly maxStreamsPerConnection: number;
   readonly tls: GnmiTls;
   readonly service: GnmiService;
   readonly clock: Clock;
@@ -109,6 +111,7 @@ export class GnmiServer implements Component {
       this.#grpc = new Server({
         'grpc.max_receive_message_length': this.#options.maxRequestBytes,
         'grpc.max_send_message_length': -1,
+        'grpc.max_concurrent_streams': this.#options.maxStreamsPerConnection,
         'grpc.enable_channelz': 0,
       });
       this.#options.service.addTo(this.#grpc);

@@ -16,6 +16,7 @@ import { answerGet } from './gnmi-get.ts';
 import { unavailable } from './gnmi-request.ts';
 import { GnmiSubscription, type SubscribeCall } from './gnmi-subscription.ts';
 
+type UnaryAnswer = (request: Buffer, isCancelled: () => boolean) => Buffer | Refusal | Promise<Buffer | Refusal>;
 type Rpc = 'Capabilities' | 'Get' | 'Set' | 'Subscribe';
 
 export class GnmiService {
@@ -30,9 +31,11 @@ export class GnmiService {
   addTo(server: Server): void {
     const implementation: UntypedServiceImplementation = {
       capabilities: this.#unary('Capabilities', (bytes) => this.#capabilities(bytes)),
-      get: this.#unary('Get', (bytes) => {
+      get: this.#unary('Get', (bytes, isCancelled) => {
         const request = decodeRequest(bytes, gnmi.GetRequest);
-        return request === null ? invalid('the request is no GetRequest') : answerGet(this.#context, request);
+        return request === null
+          ? invalid('the request is no GetRequest')
+          : answerGet(this.#context, request, isCancelled);
       }),
       set: this.#unary('Set', () =>
         unimplemented('Holdfast reads devices and does not configure them: there is no Set'),
@@ -57,18 +60,21 @@ export class GnmiService {
     return encodeCapabilities([...tables.status.entries()].map(([, row]) => row.status));
   }
 
-  #unary(rpc: Rpc, answer: (request: Buffer) => Buffer | Refusal): handleUnaryCall<Buffer, Buffer> {
-    return (call: ServerUnaryCall<Buffer, Buffer>, callback) => {
-      let result: Buffer | Refusal;
+  #unary(rpc: Rpc, answer: UnaryAnswer): handleUnaryCall<Buffer, Buffer> {
+    const answered = async (call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer | Refusal> => {
       try {
-        result = answer(call.request);
+        return await answer(call.request, () => call.cancelled);
       } catch (thrown) {
         this.#logFailure(rpc, thrown);
-        result = { code: status.INTERNAL, details: messageOf(thrown) };
+        return { code: status.INTERNAL, details: messageOf(thrown) };
       }
-      this.#count(rpc, isRefusal(result) ? result.code : status.OK);
-      if (isRefusal(result)) callback(result);
-      else callback(null, result);
+    };
+    return (call: ServerUnaryCall<Buffer, Buffer>, callback) => {
+      void answered(call).then((result) => {
+        this.#count(rpc, isRefusal(result) ? result.code : status.OK);
+        if (isRefusal(result)) callback(result);
+        else callback(null, result);
+      });
     };
   }
 

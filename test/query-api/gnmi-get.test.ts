@@ -1,11 +1,15 @@
 /** Get, Capabilities, Set and the health leaves over a real socket; test names cite the rules they check. */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { setImmediate } from 'node:timers';
 import { status } from '@grpc/grpc-js';
+import { isRefusal } from '../../core/gnmi/refusal.ts';
+import { answerGet } from '../../query-api/gnmi-get.ts';
 import { gnmi, type GetRequest, type GetResponse } from '../../schemas/gnmi.ts';
 import { type Init } from '../../schemas/message-codec.ts';
 import { formatPath } from '../../schemas/path.ts';
 import { decodeTypedValue, type TypedValue } from '../../schemas/value.ts';
 import { type GnmiClient, path } from '../simulator/subscriber.ts';
+import { pushedClock } from './api-fixture.ts';
 import { type GnmiFixture, startGnmi, string, uint } from './gnmi-fixture.ts';
 
 let fixture: GnmiFixture;
@@ -85,6 +89,54 @@ describe('Get', () => {
       code: status.RESOURCE_EXHAUSTED,
       details: expect.stringContaining('ONCE'),
     });
+  });
+
+  test('paths count as values do, before the answer is made (G7, A3)', async () => {
+    const long = 'x'.repeat(300);
+    fixture.say('dut', {
+      set: Array.from({ length: 20 }, (_, index) => ({ path: `/long/${long}[i=${index}]/v`, value: uint(1) })),
+    });
+    const encoded = jest.spyOn(gnmi.GetResponse, 'encode');
+    expect(await code({ path: [path('/long')] })).toBe(status.RESOURCE_EXHAUSTED);
+    expect(encoded).not.toHaveBeenCalled();
+    encoded.mockRestore();
+    const { notification } = await get({ path: [path('/long')], encoding: 'JSON' }); // says the path once
+    expect(notification).toHaveLength(1);
+  });
+
+  test('paths times devices beyond the setting are RESOURCE_EXHAUSTED', async () => {
+    await fixture.stop();
+    fixture = await startGnmi({ settings: { gnmiMaxGetLookUps: 5 } });
+    client = fixture.connect();
+    for (const device of ['a', 'b', 'c']) fixture.addDevice(device, [{ path: '/e', value: uint(1) }]);
+    const paths = (count: number) => Array.from({ length: count }, () => path('/e'));
+    expect(await code({ prefix: target('*'), path: paths(2) })).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await code({ prefix: target('*'), path: paths(1) })).toBe(status.OK);
+    expect(await code({ prefix: target('a'), path: paths(5) })).toBe(status.OK);
+  });
+
+  test('others have their turn while a fleet is read, and a slot forgotten meanwhile refuses the answer (A2)', async () => {
+    const clock = pushedClock();
+    await fixture.stop();
+    fixture = await startGnmi({ clock: { ...clock, monotonicMs: () => (clock.push(1), clock.monotonicMs()) } });
+    for (let index = 0; index < 50; index += 1) fixture.addDevice(`d${index}`, [{ path: '/e', value: uint(1) }]);
+    const request = gnmi.GetRequest.decode(gnmi.GetRequest.encode({ prefix: target('*'), path: [path('/e')] }));
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    count();
+    const whole = await answerGet(fixture.context, request);
+    expect(isRefusal(whole)).toBe(false);
+    expect(turns).toBeGreaterThan(5);
+    const cut = answerGet(fixture.context, request);
+    fixture.state.reset(0);
+    expect(await cut).toMatchObject({ code: status.UNAVAILABLE });
+    fixture.state.load();
+    expect(await answerGet(fixture.context, request, () => true)).toMatchObject({ code: status.CANCELLED });
+    isOver = true;
   });
 
   test('with * each device answers for itself, those without the path are left out; nobody has it: NOT_FOUND', async () => {

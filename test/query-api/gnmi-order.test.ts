@@ -17,6 +17,28 @@ const open = (...more: Parameters<typeof openPaused> extends [unknown, ...infer 
 const lines = (responses: readonly SubscribeResponse[]): string[] => told({ responses: [...responses] });
 const leaf = (path: string, value: number) => ({ path, value: uint(value) });
 
+test('whoever comes late is not left with what the others never heard of (B5)', async () => {
+  fixture.addDevice('d');
+  const health = (responses: readonly SubscribeResponse[]): string[] =>
+    responses.flatMap(({ update }) =>
+      (update?.update ?? []).flatMap(({ path, val }) =>
+        path?.elems[1]?.name === 'connected' ? [val?.toString('hex') ?? ''] : [],
+      ),
+    );
+  const [yes, no] = ['2001', '2000'];
+  const early = open(['/meta'], 'd');
+  expect(health(early.tell())).toEqual([yes]);
+  fixture.setStatus('d', { state: 'waiting', code: 'UNREACHABLE', detail: '' });
+  const late = open(['/meta'], 'd');
+  expect(health(late.tell())).toEqual([no]);
+  fixture.setStatus('d');
+  await fixture.clock.sleep(1_100);
+  expect(health(late.tell())).toEqual([yes]);
+  expect(health(early.tell())).toEqual([yes]);
+  early.close();
+  late.close();
+});
+
 describe('a device that is removed and added again while its reader is behind (G3, O4, D12)', () => {
   test('its new leaves come behind the delete of the old ones', () => {
     fixture.addDevice('d', [leaf('/a', 1)]);

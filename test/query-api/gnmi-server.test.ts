@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { connect as http2Connect, type Settings } from 'node:http2';
 import { join } from 'node:path';
 import { connect as tlsConnect, type SecureVersion } from 'node:tls';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, status } from '@grpc/grpc-js';
 import { createLogger } from '../../core/logger.ts';
 import {
   type CertificateAuthority,
@@ -13,6 +14,7 @@ import {
   createAuthority,
   createCertificate,
 } from '../../simulator/certificates.ts';
+import { streamOf } from '../simulator/subscriber.ts';
 import { pushedClock } from './api-fixture.ts';
 import { type GnmiFixture, startGnmi } from './gnmi-fixture.ts';
 
@@ -147,3 +149,27 @@ test('a request beyond the limit has its code', async () => {
   fixture = await startGnmi({ settings: { gnmiMaxRequestBytes: 2_048 } });
   await expect(fixture.connect().unary('Get', Buffer.alloc(4_096))).rejects.toMatchObject({ code: 8 });
 });
+
+test('a connection is told how many RPCs it may have at a time', async () => {
+  fixture = await startGnmi({ settings: { gnmiMaxStreamsPerConnection: 7 } });
+  const session = http2Connect(`http://${fixture.server.address}`);
+  const [told] = (await once(session, 'remoteSettings')) as [Settings];
+  session.destroy();
+  expect(told.maxConcurrentStreams).toBe(7);
+});
+
+test('of 1,000 streams on one connection those within the limit are served, each of the others has its code', async () => {
+  fixture = await startGnmi();
+  fixture.addDevice('d');
+  const client = fixture.connect();
+  const request = streamOf(['/a'], { prefix: { target: 'd', origin: '', elems: [] } });
+  const streams = Array.from({ length: 1_000 }, () => client.subscribe(request));
+  const outcomes = await Promise.all(
+    streams.map(async (stream) => {
+      await stream.until('sync or end', () => stream.syncs > 0 || stream.end !== null);
+      return stream.end?.code ?? 'synced';
+    }),
+  );
+  expect(outcomes.filter((outcome) => outcome === 'synced')).toHaveLength(256);
+  expect(outcomes.filter((outcome) => outcome === status.RESOURCE_EXHAUSTED)).toHaveLength(744);
+}, 20_000);
