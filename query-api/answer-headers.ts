@@ -2,6 +2,7 @@
 import { type Slot } from '../schemas/slot.ts';
 import { type TablesView } from './api-context.ts';
 import { ownerName, slotRecord } from './group-map.ts';
+import { headerText } from './header-text.ts';
 
 /** A longer cursor is in the body alone: clients and proxies bound the sum of all headers, often at 8 KB. */
 const cursorLengthMax = 4_096;
@@ -30,9 +31,4 @@ export function streamHeaders(answer: { stalenessMs: number; instanceId: string 
     'Holdfast-Divert': 'local',
     'X-Accel-Buffering': 'no',
   };
-}
-
-/** Instance ids are free text; a header is printable ASCII. */
-export function headerText(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
 }

@@ -6,24 +6,16 @@ import { type Instance } from '../schemas/instance.ts';
 import { type Profile } from '../schemas/profile.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
 import { slotKey } from '../schemas/topics.ts';
-import { type QueryApiSettings } from './config.ts';
 import { type DeletedNames } from './deleted-names.ts';
 import { type DesiredState } from './desired-state.ts';
 import { type Divert } from './divert.ts';
 import { type OwnershipRow } from './ownership-row.ts';
 import { type StateView } from './replica.ts';
+import { type RequestLimits } from './request-limits.ts';
 import { type Sightings } from './sightings.ts';
 import { type StatusRow } from './status-row.ts';
 import { type Rows } from './tables.ts';
 import { type Wishes } from './wishes.ts';
-
-export type RequestLimits = Pick<
-  QueryApiSettings,
-  'maxBodyBytes' | 'maxUrlBytes' | 'maxLeaves' | 'maxPathElements' | 'maxPaths' | 'maxWaitMs'
->;
-
-/** How long a client may take, and how many there may be. */
-export type ConnectionLimits = Pick<QueryApiSettings, 'maxConnections' | 'headersTimeoutMs' | 'requestTimeoutMs'>;
 
 export interface TablesView {
   /** Every table was read to its end once; before that a missing row means nothing. */

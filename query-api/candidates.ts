@@ -7,7 +7,7 @@ import { type Slot } from '../schemas/slot.ts';
 import { isDraining } from './group-map.ts';
 import { type OwnershipRow } from './ownership-row.ts';
 import { concludeFrom } from './position-report.ts';
-import { type Candidate } from './select.ts';
+import { type Candidate } from './candidate.ts';
 import { type Sightings } from './sightings.ts';
 import { type Rows } from './tables.ts';
 

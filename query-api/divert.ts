@@ -16,12 +16,13 @@ import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { headerText } from './answer-headers.ts';
+import { headerText } from './header-text.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { type PeerRaces, type RaceEnd } from './peer-race.ts';
 import { type StateView } from './replica.ts';
 import { type Answer, type ApiRequest } from './route.ts';
-import { type Candidate, type Choice, type DivertReason, select } from './select.ts';
+import { type Candidate } from './candidate.ts';
+import { type Choice, type DivertReason, select } from './select.ts';
 import { type StreamAnswer } from './stream-answer.ts';
 import { type StreamProxy } from './stream-proxy.ts';
 

@@ -4,7 +4,7 @@ import { invalid, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
 import { type Extension, type GnmiEncoding } from '../schemas/gnmi.ts';
 import { type Path } from '../schemas/path.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 import { type Rows } from './tables.ts';
 
 /** What we can say everything in; PROTO hands out values as devices sent them (E6). */

@@ -11,7 +11,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as httpR
 import { type Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { type Component } from '../core/lifecycle.ts';
-import { headerText } from './answer-headers.ts';
+import { headerText } from './header-text.ts';
 
 export interface Peer {
   readonly instance: string;

@@ -13,7 +13,7 @@
 import { type Clock, type Timer } from '../core/clock.ts';
 import { type PeerAnswer, type PeerClient, type PeerReply, type PeerRequest } from './peer-client.ts';
 import { type AttemptEnd, type PeerExperience } from './peer-experience.ts';
-import { type Candidate } from './select.ts';
+import { type Candidate } from './candidate.ts';
 
 export interface RaceOptions {
   readonly client: Pick<PeerClient, 'ask'>;

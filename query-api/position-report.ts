@@ -9,7 +9,8 @@
 import { type InstanceSlot } from '../schemas/instance.ts';
 import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { type ReportedSlot, type SlotFreshness } from './select.ts';
+import { type ReportedSlot } from './candidate.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 
 export interface HeldSlots {
   freshness(slot: Slot): SlotFreshness;

@@ -3,7 +3,7 @@
  * the functions of `parameters.ts` and the ranges from here.
  */
 import { z } from 'zod';
-import { type RequestLimits } from './api-context.ts';
+import { type RequestLimits } from './request-limits.ts';
 import { type QueryParameter, type QueryParameters } from './route-description.ts';
 
 export interface Range {

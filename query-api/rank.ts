@@ -8,7 +8,7 @@
  *      one device meet the same caches, and no instance takes on more than a quarter above its share of ours.
  */
 import { hashText, scoreOf } from './hash-score.ts';
-import { type Candidate } from './select.ts';
+import { type Candidate } from './candidate.ts';
 
 /** A zone is taken to have 40 % to spare: 1 / 1.4 = 71 %. */
 const zoneReserveFactor = 1.4;

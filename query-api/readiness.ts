@@ -1,6 +1,6 @@
 /** Whether this instance should get requests, and why not. Pure. */
 import { type Readiness } from '../core/admin-server.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 
 export interface ReadinessFacts {
   readonly tablesLoaded: boolean;

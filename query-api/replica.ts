@@ -18,7 +18,7 @@ import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { LogWatch } from './log-watch.ts';
 import { Replays } from './replays.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 import { WantedSlots } from './wanted-slots.ts';
 import { type SnapshotFolder } from './snapshot-folder.ts';
 import { type SnapshotLog, Snapshots } from './snapshots.ts';

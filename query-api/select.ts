@@ -11,17 +11,9 @@
  */
 import { comparePositions, type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
+import { type Candidate } from './candidate.ts';
 import { rank } from './rank.ts';
-
-/** How far an instance may be behind in one slot. */
-export type SlotFreshness =
-  /** Not held here: others hold it. */
-  | { readonly kind: 'absent' }
-  /** Not read to its end yet, or nothing has ever written it: an answer would lack leaves without saying so. */
-  | { readonly kind: 'incomplete'; readonly reason: string }
-  /** Read to the end of the log, but no marker was seen live: the age is a guess across two machines' clocks. */
-  | { readonly kind: 'estimated'; readonly stalenessMs: number }
-  | { readonly kind: 'known'; readonly stalenessMs: number };
+import { type SlotFreshness } from './slot-freshness.ts';
 
 /** Why the instance that was asked does not answer by itself. */
 export const divertReasons = ['absent', 'loading', 'stale', 'behind'] as const;
@@ -33,32 +25,6 @@ export interface LocalSlots {
   freshness(slot: Slot): SlotFreshness;
   /** Everything up to the position has been applied. */
   reached(position: Position): boolean;
-}
-
-export interface ReportedSlot {
-  readonly epoch: bigint;
-  readonly seq: bigint;
-  /** As reported, and the time since: at most so far behind. */
-  readonly stalenessMs: number;
-}
-
-/** Another instance, as its record in `instances` and our own experience with it have it. */
-export interface Candidate {
-  readonly instance: string;
-  /** `host:port` */
-  readonly http: string;
-  /** Empty: none. */
-  readonly zone: string;
-  /** Of the way there; smaller is better. */
-  readonly cost: number;
-  /** Thousandths of a core, as it reports. */
-  readonly load: number;
-  /** Requests that we have forwarded to it and that it has not answered. */
-  readonly inFlight: number;
-  /** `suspect`: it failed us lately, or drains; asked when no other can be. `gone`: not asked, counts for its zone. */
-  readonly health: 'ok' | 'suspect' | 'gone';
-  /** `undefined`: it does not say that it holds the slot. */
-  report(slot: Slot): ReportedSlot | undefined;
 }
 
 export interface SelectRequest {

@@ -9,7 +9,7 @@
  */
 import { type Position, comparePositions } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 import { type Unfinished } from './slot-feed.ts';
 
 export class SlotProgress {

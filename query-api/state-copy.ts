@@ -16,7 +16,7 @@ import { LeafStore } from './leaf-store.ts';
 import { type QueryApiMetrics } from './metrics.ts';
 import { PositionIndex, type PositionIndexOptions } from './position-index.ts';
 import { type SlotPlace } from './replays.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 import { SlotFeed } from './slot-feed.ts';
 import { type SlotPlaceSaved } from './slot-head.ts';
 import { SlotProgress } from './slot-progress.ts';

@@ -9,10 +9,10 @@
 import { type IncomingMessage } from 'node:http';
 import { type Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
-import { headerText } from './answer-headers.ts';
+import { headerText } from './header-text.ts';
 import { type PeerClient, type PeerRequest } from './peer-client.ts';
 import { type PeerExperience } from './peer-experience.ts';
-import { type Candidate } from './select.ts';
+import { type Candidate } from './candidate.ts';
 import { type StreamAnswer, type StreamSink } from './stream-answer.ts';
 
 export type Opened =

@@ -23,7 +23,7 @@ import { type DeviceGaps } from './device-gaps.ts';
 import { formatLeaf } from './leaf-json.ts';
 import { type StreamMetrics } from './stream-metrics.ts';
 import { type StateView } from './replica.ts';
-import { type SlotFreshness } from './select.ts';
+import { type SlotFreshness } from './slot-freshness.ts';
 import { eventsOf, formatEvent, gapText, retryText, type StreamEvent, type StreamGap } from './sse-text.ts';
 import { type LeafChange, type StateListener } from './state-feed.ts';
 import { type StreamSink } from './stream-answer.ts';

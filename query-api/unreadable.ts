@@ -10,8 +10,8 @@ import { type ServerResponse } from 'node:http';
 import { type Duplex } from 'node:stream';
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
-import { headerText } from './answer-headers.ts';
-import { type ConnectionLimits } from './api-context.ts';
+import { headerText } from './header-text.ts';
+import { type ConnectionLimits } from './request-limits.ts';
 import { formatProblem, type Problem, problemOf } from './problem.ts';
 
 /** Time to read the answer: a connection that is cut off with bytes unread loses what was last written to it. */

@@ -1,7 +1,7 @@
 /** Real servers on the loopback, real HTTP between them; no Kafka. */
 import { afterEach, expect, test } from '@jest/globals';
 import { request as httpRequest } from 'node:http';
-import { type SlotFreshness } from '../../query-api/select.ts';
+import { type SlotFreshness } from '../../query-api/slot-freshness.ts';
 import { encodeCursor } from '../../schemas/cursor.ts';
 import { slotOf } from '../../schemas/slot.ts';
 import { eventually } from '../support/eventually.ts';

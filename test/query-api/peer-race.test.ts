@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { type PeerReply } from '../../query-api/peer-client.ts';
 import { type AttemptEnd, PeerExperience } from '../../query-api/peer-experience.ts';
 import { PeerRaces, type RaceEnd } from '../../query-api/peer-race.ts';
-import { type Candidate } from '../../query-api/select.ts';
+import { type Candidate } from '../../query-api/candidate.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const candidate = (instance: string): Candidate => ({

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type InstanceSlot } from '../../schemas/instance.ts';
 import { comparePositions } from '../../schemas/position.ts';
 import { concludeFrom, reportSlots } from '../../query-api/position-report.ts';
-import { type SlotFreshness } from '../../query-api/select.ts';
+import { type SlotFreshness } from '../../query-api/slot-freshness.ts';
 import { Sightings } from '../../query-api/sightings.ts';
 import { SlotProgress } from '../../query-api/slot-progress.ts';
 import { pushedClock } from './api-fixture.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { rank } from '../../query-api/rank.ts';
-import { type Candidate } from '../../query-api/select.ts';
+import { type Candidate } from '../../query-api/candidate.ts';
 
 const candidate = (instance: string, more: Partial<Candidate> = {}): Candidate => ({
   instance,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { formatSlots, readinessOf } from '../../query-api/readiness.ts';
-import { type SlotFreshness } from '../../query-api/select.ts';
+import { type SlotFreshness } from '../../query-api/slot-freshness.ts';
 
 const fresh: SlotFreshness = { kind: 'known', stalenessMs: 5 };
 const old: SlotFreshness = { kind: 'estimated', stalenessMs: 90_000 };

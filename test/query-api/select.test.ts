@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Candidate, type Choice, type ReportedSlot, select, type SlotFreshness } from '../../query-api/select.ts';
+import { type Candidate, type ReportedSlot } from '../../query-api/candidate.ts';
+import { type Choice, select } from '../../query-api/select.ts';
+import { type SlotFreshness } from '../../query-api/slot-freshness.ts';
 import { type Position } from '../../schemas/position.ts';
 
 const known = (stalenessMs: number): SlotFreshness => ({ kind: 'known', stalenessMs });
