@@ -36,7 +36,7 @@ export async function answerGet(
   if (request.type !== 'ALL')
     return unimplemented(`type ${request.type} needs a schema and is not supported; ask for ALL`); // G4
   if (request.useModels.length > 0) return unimplemented('use_models is not supported'); // E9
-  const depth = depthOf(request.extension);
+  const depth = depthOf(request.extension, null);
   if (typeof depth !== 'number') return depth;
   const paths = request.path.length === 0 ? [rootPath] : request.path;
   const form = responseForm(request.prefix, paths, request.encoding, gnmiOffers);

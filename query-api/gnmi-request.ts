@@ -1,7 +1,7 @@
 /** What of a gNMI request is checked before it is looked at more closely: extensions, bounds, the device. Pure. */
 import { status } from '@grpc/grpc-js';
 import { invalid, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
-import { type Extension, type GnmiEncoding } from '../schemas/gnmi.ts';
+import { type Extension, type GnmiEncoding, type History, type SubscriptionList } from '../schemas/gnmi.ts';
 import { type Path } from '../schemas/path.ts';
 import { slotOf, type Slot } from '../schemas/slot.ts';
 import { type SlotFreshness } from './slot-freshness.ts';
@@ -10,14 +10,28 @@ import { type Rows } from './tables.ts';
 /** What we can say everything in; PROTO hands out values as devices sent them (E6). */
 export const gnmiOffers: readonly GnmiEncoding[] = ['JSON', 'JSON_IETF', 'PROTO'];
 
-/** The depth asked for, 0: no limit. Extensions we do not know never change anything (spec 2.8). */
-export function depthOf(extensions: readonly Extension[]): number | Refusal {
+/**
+ * The depth asked for, 0: no limit. Extensions we do not know never change anything (spec 2.8). `mode` null: of a Get.
+ */
+export function depthOf(extensions: readonly Extension[], mode: SubscriptionList['mode'] | null): number | Refusal {
   let depth = 0;
   for (const extension of extensions) {
-    if (extension.history !== undefined) return unimplemented('the history extension is not supported');
+    if (extension.history !== undefined) return refuseHistory(extension.history, mode);
     if (extension.depth !== undefined) depth = extension.depth.level;
   }
   return depth;
+}
+
+/** What would be wrong anywhere is told apart from what only we do not serve. */
+function refuseHistory({ snapshotTime, range }: History, mode: SubscriptionList['mode'] | null): Refusal {
+  if (mode !== null && snapshotTime !== undefined && mode !== 'ONCE') {
+    return invalid('history: snapshot_time goes with mode ONCE alone');
+  }
+  if (mode !== null && range !== undefined) {
+    if (mode !== 'STREAM') return invalid('history: range goes with mode STREAM alone');
+    if (range.start > range.end) return invalid('history: the range starts after its end');
+  }
+  return unimplemented('the history extension is not supported');
 }
 
 export interface PathBounds {

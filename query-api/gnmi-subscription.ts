@@ -82,7 +82,7 @@ export class GnmiSubscription {
       sampleIntervalMsMin: limits.gnmiSampleIntervalMsMin,
     });
     if (isRefusal(plan)) return plan;
-    const depth = depthOf(extension);
+    const depth = depthOf(extension, plan.mode);
     if (typeof depth !== 'number') return depth;
     const asked = askedDevice(plan.form.target, tables);
     if (isRefusal(asked)) return asked;

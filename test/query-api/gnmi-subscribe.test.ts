@@ -151,14 +151,27 @@ describe('modes', () => {
     expect(told(subscriber)).toEqual(lines);
   });
 
-  test('unknown extensions change nothing; history is not there yet', async () => {
+  test('unknown extensions change nothing', async () => {
     const request = streamOf(['/if'], dut({ mode: 'ONCE' }));
     const unknown = { registeredExt: { id: 999, msg: Buffer.from('x') } };
     const accepted = fixture.connect().subscribe({ ...request, extension: [unknown] });
     expect(await accepted.ended()).toMatchObject({ code: status.OK });
-    const history = fixture.connect().subscribe({ ...request, extension: [{ history: { snapshotTime: 1n } }] });
-    expect(await history.ended()).toMatchObject({ code: status.UNIMPLEMENTED });
   });
+
+  test.each([
+    ['ONCE', { snapshotTime: 1n }, status.UNIMPLEMENTED],
+    ['STREAM', { range: { start: 1n, end: 2n } }, status.UNIMPLEMENTED],
+    ['STREAM', { snapshotTime: 1n }, status.INVALID_ARGUMENT],
+    ['POLL', { snapshotTime: 1n }, status.INVALID_ARGUMENT],
+    ['ONCE', { range: { start: 1n, end: 2n } }, status.INVALID_ARGUMENT],
+    ['STREAM', { range: { start: 2n, end: 1n } }, status.INVALID_ARGUMENT],
+  ] as const)(
+    'history with %s: what no server may take is INVALID_ARGUMENT (extension 3)',
+    async (mode, history, code) => {
+      const request = { ...streamOf(['/if'], dut({ mode })), extension: [{ history }] };
+      expect(await fixture.connect().subscribe(request).ended()).toMatchObject({ code });
+    },
+  );
 });
 
 describe('refusals', () => {
