@@ -42,7 +42,7 @@ export function note({ t, prefix, target, set = [], del = [], atomic = false, up
       timestamp: BigInt(t),
       ...(hasPrefix ? { prefix: { ...parsePath(prefix ?? '/'), target: target ?? '' } } : {}),
       update: [...said, ...updates],
-      delete: del.map(parsePath),
+      delete: del.map((path) => parsePath(path)),
       atomic,
     },
     ...(extension === undefined ? {} : { extension }),

@@ -48,7 +48,12 @@ export async function get(
   paths: readonly string[],
   more: Init<GetRequest> = {},
 ): Promise<GetResponse> {
-  const request = { prefix: { ...rootPath, target }, path: paths.map(parsePath), encoding: 'PROTO' as const, ...more };
+  const request = {
+    prefix: { ...rootPath, target },
+    path: paths.map((path) => parsePath(path)),
+    encoding: 'PROTO' as const,
+    ...more,
+  };
   return gnmi.GetResponse.decode(await client.unary('Get', gnmi.GetRequest.encode(request)));
 }
 
