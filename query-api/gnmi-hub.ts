@@ -229,9 +229,10 @@ function withRoots(changes: readonly LeafChange[]): FedChange[] {
     const { key, leaf, formerly } = change;
     const message = messages.size === 0 ? undefined : messages.get(positionKey(change));
     const isOf = message !== undefined && (leaf === null ? isAtOrBelow(key, message.rootKey) : leaf.atomicRoot !== '');
-    if (!isOf && formerly === null) return { change, roots: none, formerNs: null };
+    const formerRoot =
+      formerly === null || formerly.atomicRoot === '' ? undefined : rootKeyOf(key, formerly.atomicRoot);
+    if (!isOf && formerRoot === undefined) return { change, roots: none, formerNs: null };
     const roots = isOf ? [message.rootKey] : [];
-    const formerRoot = formerly === null ? undefined : rootKeyOf(key, formerly.atomicRoot);
     if (formerRoot !== undefined && formerRoot !== roots[0]) roots.push(formerRoot);
     return { change, roots, formerNs: laterOf(formerly?.timestampNs ?? null, isOf ? message.timestampNs : null) };
   });

@@ -14,6 +14,8 @@
  *     may still wait: both stand in the outbox, and the new device is walked in its turn there.
  * G4. No sync stands behind half a set: a slot that was forgotten in mid-walk ends the stream, also where nobody tells
  *     (ONCE and POLL are not in the hub).
+ * G5. A delete has a time by the device's clock: a reader that takes deletes for strictly older (D6) and refuses what is
+ *     older than a delete (D7) has the leaf no more, and takes its next value.
  */
 import { status } from '@grpc/grpc-js';
 import { type Timer } from '../core/clock.ts';

@@ -1,4 +1,4 @@
-/** Puts leaves, groups and what waits of them into messages: rules G1 and G2 of `gnmi-stream.ts`, and the counts. */
+/** Puts leaves, groups and what waits of them into messages: rules G1, G2 and G5 of `gnmi-stream.ts`, and the counts. */
 import { type ResponseForm } from '../core/gnmi/response-form.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { type GnmiCoverage } from './gnmi-coverage.ts';
@@ -36,13 +36,14 @@ export class GnmiTeller implements WalkSink {
   }
 
   leaf(device: string, { key, value, timestampNs }: LeafView): void {
-    const duplicates = this.#catchUp(device, key);
+    const duplicates = this.#catchUp(device, key, timestampNs);
     this.#update(device, { key, value, timestampNs, duplicates });
   }
 
   health(device: string, { key, value }: HealthLeaf): void {
-    const duplicates = this.#catchUp(device, key);
-    this.#update(device, { key, value, timestampNs: this.#options.context.clock.nowNs(), duplicates });
+    const timestampNs = this.#options.context.clock.nowNs();
+    const duplicates = this.#catchUp(device, key, timestampNs);
+    this.#update(device, { key, value, timestampNs, duplicates });
   }
 
   /** G2. `first`: what was taken out of the outbox already. Its time is no older than what was told of it before. */
@@ -107,17 +108,19 @@ export class GnmiTeller implements WalkSink {
     this.#tellPlainly(pending);
   }
 
-  #tellPlainly({ device, key, deleted, updated, merged }: PendingLeaf): void {
-    if (deleted !== null) this.#remove(device, key, deleted.timestampNs);
+  #tellPlainly(pending: PendingLeaf): void {
+    const { device, key, deleted, updated, merged } = pending;
+    if (deleted !== null) this.#remove(device, key, deleteTimeNs(pending, deleted, updated?.timestampNs ?? null));
     if (updated === null) return;
     this.#update(device, { key, value: valueOf(updated), timestampNs: updated.timestampNs, duplicates: merged });
   }
 
   /** G1: what waits of a leaf that is sent now goes before it. Returns how many updates the new value stands for. */
-  #catchUp(device: string, key: string): number {
+  #catchUp(device: string, key: string, nextNs: bigint): number {
     const pending = this.#options.outbox.takeLeaf(device, key);
     if (pending === undefined) return 0;
-    if (pending.deleted !== null) this.#remove(device, key, pending.deleted.timestampNs);
+    const { deleted } = pending;
+    if (deleted !== null) this.#remove(device, key, deleteTimeNs(pending, deleted, nextNs));
     return pending.merged;
   }
 
@@ -167,6 +170,18 @@ export class GnmiTeller implements WalkSink {
     this.#updates = 0;
     this.#deletes = 0;
   }
+}
+
+/**
+ * G5. Just behind what the reader has of the leaf, and no later than what follows. When a device deleted a leaf is not
+ * stored, and our time of receipt is of another clock: behind a device's that is ahead it would delete nothing (D6), ahead
+ * of it the leaf's next value would be late (D7).
+ */
+function deleteTimeNs({ formerNs }: PendingLeaf, deleted: PendingChange, nextNs: bigint | null): bigint {
+  const formerly = 'formerly' in deleted ? deleted.formerly : null;
+  if (formerly === null) return deleted.timestampNs;
+  const afterNs = laterOf(formerly.timestampNs, formerNs ?? formerly.timestampNs) + 1n;
+  return nextNs !== null && nextNs < afterNs ? nextNs : afterNs;
 }
 
 /** A reader may still have the leaf for one of another group, and take that for gone with it (A5) until it has ended (A6). */

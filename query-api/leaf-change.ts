@@ -11,7 +11,7 @@ import { type LeafContent } from '../schemas/leaf.ts';
 import { parseOrigin, parsePath, type PathElem } from '../schemas/path.ts';
 import { type RecordHeader } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
-import { type FormerMember, type LeafChange } from './state-feed.ts';
+import { type FormerLeaf, type LeafChange } from './state-feed.ts';
 import { type LeafView } from './store.ts';
 
 export interface ChangeSource {
@@ -33,7 +33,7 @@ export interface NameSource {
 /** What the store had of the leaf, where it was asked. */
 export interface WasBefore {
   readonly isSameValue?: boolean;
-  readonly formerly?: FormerMember | null;
+  readonly formerly?: FormerLeaf | null;
 }
 
 /** Throws RecordMalformed if the key is none. */
@@ -57,7 +57,7 @@ class Change implements LeafChange, LeafView {
   readonly device: string;
   readonly key: string;
   readonly pathId: PathId;
-  readonly formerly: FormerMember | null;
+  readonly formerly: FormerLeaf | null;
   readonly #flags: number;
   readonly #epochLow: number;
   readonly #epochHigh: number;

@@ -22,7 +22,7 @@ import { type PathPattern } from '../schemas/path-pattern.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { LeafCopy, type LeafParts } from './leaf-copy.ts';
 import { SelectionCache } from './selection-cache.ts';
-import { type FormerMember } from './state-feed.ts';
+import { type FormerLeaf } from './state-feed.ts';
 import {
   type Applied,
   type HeldSelection,
@@ -81,6 +81,7 @@ export class LeafStore implements StoreView {
   #young: [DeviceRows[], PathId[]] = [[], []];
   #old: [DeviceRows[], PathId[]] = [[], []];
   /** See `former`. */
+  #hasFormer = false;
   #formerDepth = 0;
   #formerPath: PathId = 0;
   #formerNs = 0n;
@@ -134,7 +135,7 @@ export class LeafStore implements StoreView {
     const order = isNew ? 1 : this.#compare(chunk, index, at.epoch);
     if (order < 0) return 'superseded'; // L1
     const wasLive = chunk.kind[index] !== tombstoneKind;
-    this.#noteFormer(chunk, index, path, wasLive);
+    this.#noteFormer(chunk, index, path, { isTold: wasLive && (record === null || chunk.atomicDepth[index] !== 0) });
     if (record === null) {
       if (!wasLive && order === 0) return 'repeated';
       this.#setPosition(chunk, index, at.epoch);
@@ -150,9 +151,10 @@ export class LeafStore implements StoreView {
     return wasLive && isSameValue && wasPlain && chunk.atomicDepth[index] === 0 ? 'refreshed' : 'stored';
   }
 
-  #noteFormer(chunk: LeafChunk, index: number, path: PathId, wasLive: boolean): void {
-    this.#formerDepth = wasLive ? (chunk.atomicDepth[index] ?? 0) : 0;
-    if (this.#formerDepth === 0) return;
+  #noteFormer(chunk: LeafChunk, index: number, path: PathId, { isTold }: { readonly isTold: boolean }): void {
+    this.#hasFormer = isTold;
+    if (!isTold) return;
+    this.#formerDepth = chunk.atomicDepth[index] ?? 0;
     this.#formerPath = path;
     this.#formerNs = ((chunk.flags[index] ?? 0) & receiptFlag) === 0 ? (chunk.timestampNs[index] ?? 0n) : 0n;
   }
@@ -326,13 +328,12 @@ export class LeafStore implements StoreView {
     if (of.index.size === 0 && this.#devices.get(of.name) === of) this.#devices.delete(of.name);
   }
 
-  /** What the leaf of the record that was applied last was before it, if that was in an atomic group. */
-  former(): FormerMember | null {
-    if (this.#formerDepth === 0) return null;
-    return {
-      atomicRoot: pathBeginning(this.paths.path(this.#formerPath), this.#formerDepth - 1),
-      timestampNs: this.#formerNs,
-    };
+  /** What the leaf of the record that was applied last was before it, if that was in an atomic group or is deleted. */
+  former(): FormerLeaf | null {
+    if (!this.#hasFormer) return null;
+    const depth = this.#formerDepth;
+    const atomicRoot = depth === 0 ? '' : pathBeginning(this.paths.path(this.#formerPath), depth - 1);
+    return { atomicRoot, timestampNs: this.#formerNs };
   }
 
   /** What leaves and tombstones use (LS2). */

@@ -10,8 +10,9 @@ import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type LeafView } from './store.ts';
 
-/** What a leaf was before a change, in an atomic group. */
-export interface FormerMember {
+/** What a leaf was before a change. */
+export interface FormerLeaf {
+  /** Empty: in no atomic group. */
   readonly atomicRoot: string;
   readonly timestampNs: bigint;
 }
@@ -28,8 +29,8 @@ export interface LeafChange {
   readonly leaf: LeafView | null;
   /** Only the time of the leaf is new (`refreshed` in store.ts). Of a replayed change it is not known: false. */
   readonly isSameValue: boolean;
-  /** What the leaf was before, if it was in an atomic group. Of a replayed change it is not known: null. */
-  readonly formerly: FormerMember | null;
+  /** What the leaf was before, if it was in an atomic group or is deleted. Of a replayed change it is not known: null. */
+  readonly formerly: FormerLeaf | null;
   /** The device's time of the value; of a delete, our time of receipt. */
   readonly timestampNs: bigint;
   readonly epoch: bigint;
