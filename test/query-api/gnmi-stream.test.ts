@@ -1,14 +1,11 @@
 /** What streams carry: values in their forms, atomic groups, health leaves. Over real sockets. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type SubscribeRequest } from '../../schemas/gnmi.ts';
-import { type Init } from '../../schemas/message-codec.ts';
 import { formatPath } from '../../schemas/path.ts';
 import { decodeTypedValue, encodeTypedValue } from '../../schemas/value.ts';
 import { path, streamOf, type Subscriber } from '../simulator/subscriber.ts';
+import { dut, type List, ms, octets, subscribe, up } from './gnmi-dut.ts';
 import { type GnmiFixture, startGnmi, uint } from './gnmi-fixture.ts';
 import { told } from './gnmi-told.ts';
-
-type List = NonNullable<Init<SubscribeRequest>['subscribe']>;
 
 let fixture: GnmiFixture;
 beforeEach(async () => {
@@ -16,12 +13,8 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.stop());
 
-const up = '/if/i[name=e1]/state/up';
-const octets = '/if/i[name=e1]/state/octets';
-const dut = (list: List = {}): List => ({ prefix: { target: 'dut', origin: '', elems: [] }, ...list });
 const start = (paths: readonly string[], list: List = {}, more: object = {}): Subscriber =>
-  fixture.connect().subscribe(streamOf(paths, dut(list), more));
-const ms = (count: number): bigint => BigInt(count) * 1_000_000n;
+  subscribe(fixture, paths, list, more);
 
 describe('health leaves as a stream', () => {
   const health = (subscriber: Subscriber): string[] =>

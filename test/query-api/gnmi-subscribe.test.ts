@@ -1,14 +1,11 @@
 /** Subscribe over real sockets; test names cite the rules they check. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { status } from '@grpc/grpc-js';
-import { type SubscribeRequest } from '../../schemas/gnmi.ts';
-import { type Init } from '../../schemas/message-codec.ts';
 import { streamOf, type Subscriber } from '../simulator/subscriber.ts';
 import { pushedClock } from './api-fixture.ts';
+import { dut, type List, ms, octets, subscribe, up } from './gnmi-dut.ts';
 import { type GnmiFixture, type GnmiFixtureOptions, startGnmi, string, uint } from './gnmi-fixture.ts';
 import { told } from './gnmi-told.ts';
-
-type List = NonNullable<Init<SubscribeRequest>['subscribe']>;
 
 let fixture: GnmiFixture;
 const restart = async (options: GnmiFixtureOptions): Promise<void> => {
@@ -20,12 +17,8 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.stop());
 
-const up = '/if/i[name=e1]/state/up';
-const octets = '/if/i[name=e1]/state/octets';
-const dut = (list: List = {}): List => ({ prefix: { target: 'dut', origin: '', elems: [] }, ...list });
 const start = (paths: readonly string[], list: List = {}, more: object = {}): Subscriber =>
-  fixture.connect().subscribe(streamOf(paths, dut(list), more));
-const ms = (count: number): bigint => BigInt(count) * 1_000_000n;
+  subscribe(fixture, paths, list, more);
 describe('modes', () => {
   beforeEach(() => {
     fixture.addDevice('dut', [
