@@ -164,7 +164,7 @@ test('a fleet that comes and goes at once is a few lines with counts, not a line
   device.stop();
   await eventually('all ended', 10_000, () => log.markers('closed').length === size);
   await held.fleetLog.stop();
-  expect(before).toBeLessThan(20);
+  expect(before).toBeLessThan(size / 5); // how many depends on how fast the machine lets them come
   const summaries = held.lines.slice(before).map((line) => JSON.parse(line) as { counts?: Record<string, number> });
   expect(summaries.length).toBeLessThan(10);
   const counted = summaries.map(({ counts = {} }) => counts['session ended (UNREACHABLE)'] ?? 0);

@@ -107,7 +107,8 @@ export class RecordedLog implements SlotLog {
     const { promise, resolve } = deferred<undefined>();
     this.unackedBytes += bytes;
     this.#waiting.push({ bytes, listener, resolve: () => resolve(undefined) });
-    if (this.acking) setImmediate(() => this.ackAll());
+    const ackIfStill = (): void => (this.acking ? this.ackAll() : undefined); // what was appended since may have to wait
+    if (this.acking) setImmediate(ackIfStill);
     return { acked: promise };
   }
 }
