@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { connect as tlsConnect, type SecureVersion } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
 import { createLogger } from '../../core/logger.ts';
+import { gnmi } from '../../schemas/gnmi.ts';
 import {
   type CertificateAuthority,
   type CertificatePair,
@@ -16,7 +17,8 @@ import {
 } from '../../simulator/certificates.ts';
 import { streamOf } from '../simulator/subscriber.ts';
 import { pushedClock } from './api-fixture.ts';
-import { type GnmiFixture, startGnmi } from './gnmi-fixture.ts';
+import { type GnmiFixture, startGnmi, uint } from './gnmi-fixture.ts';
+import { told } from './gnmi-told.ts';
 
 let folder: string;
 let authority: CertificateAuthority;
@@ -93,6 +95,26 @@ test('with a client CA only clients with a certificate of it are served (T3)', a
   await fixture.connect({ channel: known }).unary('Capabilities', Buffer.alloc(0));
   const unknown = fixture.connect({ channel: credentials.createSsl(rootCa()) });
   await expect(unknown.unary('Capabilities', Buffer.alloc(0))).rejects.toMatchObject({ code: 14 });
+});
+
+test('who may only read may Get and Subscribe (T8), and a stream that stands is not asked again for its certificate (T7)', async () => {
+  fixture = await startGnmi({ settings: settings({ gnmiTlsClientCa: file('ca.pem') }), clock, logger: logger() });
+  fixture.addDevice('dut', [{ path: '/e', value: uint(1) }]);
+  const own = await issue('client', 'client');
+  const channel = () => credentials.createSsl(rootCa(), Buffer.from(own.key), Buffer.from(own.cert));
+  const client = fixture.connect({ channel: channel() });
+  const prefix = { target: 'dut', origin: '', elems: [] };
+  await client.unary('Get', gnmi.GetRequest.encode({ prefix, encoding: 'PROTO' }));
+  await expect(client.unary('Set', Buffer.alloc(0))).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
+  const standing = client.subscribe(streamOf(['/e'], { prefix }));
+  await standing.synced();
+  await writeFile(join(folder, 'ca.pem'), (await createAuthority('another', clock.nowMs())).cert);
+  clock.push(1_001);
+  const later = fixture.connect({ channel: channel() }).unary('Capabilities', Buffer.alloc(0));
+  await expect(later).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  fixture.say('dut', { set: [{ path: '/e', value: uint(2) }] });
+  await standing.until('the change', () => told(standing).includes('/e=2'));
+  expect(standing.end).toBeNull();
 });
 
 test('new connections use the new certificate, standing streams go on (T4); a bad one is said and not taken', async () => {

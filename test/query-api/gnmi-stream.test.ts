@@ -5,6 +5,7 @@ import { decodeTypedValue, encodeTypedValue } from '../../schemas/value.ts';
 import { path, streamOf, type Subscriber } from '../simulator/subscriber.ts';
 import { dut, type List, ms, octets, subscribe, up } from './gnmi-dut.ts';
 import { type GnmiFixture, startGnmi, uint } from './gnmi-fixture.ts';
+import { openPaused } from './gnmi-paused.ts';
 import { told } from './gnmi-told.ts';
 
 let fixture: GnmiFixture;
@@ -155,4 +156,19 @@ describe('atomic groups (A10)', () => {
     await subscriber.until('the change', () => atomics(subscriber).length === 2);
     expect(atomics(subscriber)).toMatchObject([{ leaves: 2 }, { leaves: 2 }]);
   });
+});
+
+test('a leaf that goes back to what it was at first is updated, not deleted, however much of it waits (D5, N15)', () => {
+  fixture.addDevice('dut', [{ path: '/e', value: uint(1), timestampNs: 1n }]);
+  const paused = openPaused(fixture, ['/e'], 'dut');
+  expect(told({ responses: paused.tell() })).toEqual(['/e=1', 'sync']);
+  for (const [value, timestampNs] of [
+    [2, 2n],
+    [1, 3n],
+  ] as const)
+    fixture.say('dut', { set: [{ path: '/e', value: uint(value), timestampNs }] });
+  const responses = paused.tell();
+  expect(told({ responses })).toEqual(['/e=1']);
+  expect(responses[0]?.update).toMatchObject({ timestamp: 3n, update: [{ duplicates: 1 }] });
+  paused.close();
 });
