@@ -102,22 +102,26 @@ describe('between the log and the readers', () => {
       reader.connect(anyone());
       await eventually('the walk is over', 20_000, () => reader.isWalked);
       let gnmi = new GnmiReader(stage.gnmi(anyone()));
-      const running = source.run(operations, perSecond);
-      const pauseMs = (operations / perSecond / (cuts + 1)) * 1_000;
+      const rates: number[] = [];
       for (let n = 1; n <= cuts; n += 1) {
-        await systemClock.sleep(pauseMs * (0.5 + random.next()));
+        const portion = operations / cuts;
+        const cutAt = source.written + portion * random.next();
+        const running = source.run(portion, perSecond);
+        await eventually('the moment of the cut', 60_000, () => source.written >= cutAt);
         reader.cut();
         gnmi.close();
         if (n % 5 === 0) {
           const killed = anyone();
           await stage.stack.process(killed).kill();
           await stage.startInstance(killed);
-          await stage.ready(killed);
+          const ready = stage.ready(killed);
+          await Promise.all([ready, running.then(() => source.idle(ready))]);
         }
         reader.connect(anyone());
         gnmi = new GnmiReader(stage.gnmi(anyone()));
+        rates.push(await running);
       }
-      const rate = await running;
+      const rate = rates.reduce((sum, one) => sum + one, 0) / cuts;
       await eventually('the SSE reader has all of it', 30_000, () => {
         const differences = reader.audit.differences();
         if (differences.length > 0 && reader.audit.wrong.length === 0)

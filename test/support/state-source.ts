@@ -151,6 +151,16 @@ export class StateSource {
     return ((this.written - before) / (systemClock.monotonicMs() - startedMs)) * 1_000;
   }
 
+  /** As one that has nothing to write, until `other` has settled. */
+  async idle(other: Promise<unknown>): Promise<void> {
+    const over = other.then(
+      () => true,
+      () => true,
+    );
+    do await this.mark();
+    while (!(await Promise.race([over, systemClock.sleep(1_000)])));
+  }
+
   /** A new owner of every slot: epochs go on, seq begins again. */
   nextEpoch(): void {
     this.#epoch += 1_000n;
