@@ -14,10 +14,13 @@ const long = process.env['TEST_LONG'] === '1';
 const devices = 24;
 const slots = 12;
 /** Notifications a second of each device; every one has the next sequence number. */
-const rate = 5;
+const rate = 2;
 const requestsPerSecond = Number(process.env['TEST_RATE'] ?? (long ? 500 : 100));
 const phaseMs = long ? 15_000 : 3_000;
-const warmUpMs = long ? 10_000 : 2_000;
+/** Code that has just started is slow: asked at half the rate, checked as all, not measured. */
+const warmUpMs = long ? 20_000 : 3_000;
+/** A load grows to its rate: Node accepts one connection a turn, and a turn is long while every socket has work. */
+const rampMs = 2_000;
 /** Above the second between two markers of a slot, and what a busy machine adds. */
 const maxStalenessMs = 4_000;
 /** From the device's clock to the log: not part of any staleness that an instance states. */
@@ -42,12 +45,14 @@ class Load {
   /** Lets a connection go before the server does, after 5 s without a request: else one may be sent into the closing. */
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 2_000, scheduling: 'lifo' });
   readonly #base: string;
+  readonly #perSecond: number;
   #timer: NodeJS.Timeout | undefined;
   #inFlight = 0;
   #sent = 0;
 
-  constructor(base: string) {
+  constructor(base: string, perSecond = requestsPerSecond) {
     this.#base = base;
+    this.#perSecond = perSecond;
   }
 
   /** Open loop: what waits does not keep others from being sent. */
@@ -55,9 +60,8 @@ class Load {
     const startedMs = performance.now();
     this.#timer = setInterval(() => {
       const sinceMs = performance.now() - startedMs;
-      // The rate grows while all is cold: Node accepts one connection a turn, and a turn is long while every socket has work.
-      const warmMs = sinceMs < warmUpMs ? sinceMs ** 2 / (2 * warmUpMs) : sinceMs - warmUpMs / 2;
-      const due = Math.floor((warmMs * requestsPerSecond) / 1000);
+      const fullMs = sinceMs < rampMs ? sinceMs ** 2 / (2 * rampMs) : sinceMs - rampMs / 2;
+      const due = Math.floor((fullMs * this.#perSecond) / 1000);
       for (; this.#sent < due; this.#sent += 1) void this.#ask(`sim-${(this.#sent % devices) + 1}`);
     }, 5);
   }
@@ -180,8 +184,12 @@ const isRefusal = ({ status, body }: Asked): boolean =>
         await inflict();
         await sleep(phaseMs);
       };
+      const warmUp = new Load(stack.http(entry), requestsPerSecond / 2);
+      warmUp.start();
+      await sleep(warmUpMs);
+      await warmUp.stop();
       load.start();
-      await sleep(warmUpMs); // code that has just started is slow: checked as all, not measured
+      await sleep(rampMs);
       const quietFromMs = Date.now();
       await sleep(phaseMs);
       await fault('kill -9', () => stack.process('query-api-3').kill());
@@ -192,19 +200,19 @@ const isRefusal = ({ status, body }: Asked): boolean =>
       const second = new Load(stack.http(entry));
       const againFromMs = Date.now();
       second.start();
-      await sleep(warmUpMs);
+      await sleep(rampMs);
       const control = await controlClient(stack.http(entry));
       await fault('SIGSTOP', () => stack.process('query-api-2').signal('SIGSTOP'));
       const stalls = await control.stop();
       await fault('SIGCONT', () => stack.process('query-api-2').signal('SIGCONT'));
       await second.stop();
 
-      const asked = [...load.asked, ...second.asked];
+      const asked = [...warmUp.asked, ...load.asked, ...second.asked];
       const nearFault = ({ atMs }: Asked): boolean => faults.some((one) => atMs >= one.atMs && atMs < one.atMs + 2_000);
       const quiet = asked.filter(({ atMs }) => atMs >= quietFromMs && atMs < faults[0]!.atMs).map(({ ms }) => ms);
-      const isWarmUp = ({ atMs }: Asked): boolean => atMs >= againFromMs && atMs < againFromMs + warmUpMs;
+      const isRamp = ({ atMs }: Asked): boolean => atMs >= againFromMs && atMs < againFromMs + rampMs;
       const later = asked
-        .filter((one) => one.atMs >= faults[0]!.atMs && !nearFault(one) && !isWarmUp(one))
+        .filter((one) => one.atMs >= faults[0]!.atMs && !nearFault(one) && !isRamp(one))
         .map(({ ms }) => ms);
       const forwarded = asked.filter(({ divert }) => divert.startsWith('forwarded'));
       const figures = {
