@@ -23,7 +23,11 @@ export interface StackOptions {
   readonly simulator?: Readonly<Record<string, string>>;
   /** Environment of every part: settings that not all of them know as a flag. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The same of one kind of part. */
+  readonly envOf?: Partial<Record<Part, Readonly<Record<string, string>>>>;
 }
+
+export type Part = 'ingest' | 'replicator' | 'query-api';
 
 export interface OwnedSlot {
   readonly slot: number;
@@ -84,12 +88,12 @@ export class Stack {
   }
 
   async startPart(
-    part: 'ingest' | 'replicator' | 'query-api',
+    part: Part,
     instanceId: string,
     more: Readonly<Record<string, string>> = {},
     env: Readonly<Record<string, string>> = {},
   ): Promise<HoldfastProcess> {
-    const { kafka, slots = 8, settings = {}, env: envOfAll = {} } = this.options;
+    const { kafka, slots = 8, settings = {}, env: envOfAll = {}, envOf = {} } = this.options;
     const http = this.#http.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
     this.#http.set(instanceId, http);
     const gnmi = this.#gnmi.get(instanceId) ?? `127.0.0.1:${await freePort()}`;
@@ -117,7 +121,7 @@ export class Stack {
         ...more,
       }),
     ];
-    const process_ = new HoldfastProcess(instanceId, args, { ...envOfAll, ...env });
+    const process_ = new HoldfastProcess(instanceId, args, { ...envOfAll, ...envOf[part], ...env });
     this.processes.set(instanceId, process_);
     return process_;
   }
