@@ -51,13 +51,15 @@ export class ApiClient {
     return { data, warnings };
   }
 
-  /** All items of a list that comes in pages. */
+  /** All items of a list that comes in pages, each as long as the server likes. */
   async pages(path: string, query: URLSearchParams, name: string): Promise<readonly unknown[]> {
     const items: unknown[] = [];
     const asked = new URLSearchParams(query);
-    asked.set('limit', '10000');
     for (;;) {
-      const page = (await this.call('GET', `${path}?${asked.toString()}`)) as Record<string, unknown>;
+      const page = (await this.call('GET', asked.size === 0 ? path : `${path}?${asked.toString()}`)) as Record<
+        string,
+        unknown
+      >;
       for (const item of page[name] as readonly unknown[]) items.push(item);
       const { next } = page;
       if (typeof next !== 'string') return items;

@@ -10,7 +10,7 @@
 export const homeScript = `
 'use strict';
 const byId = (id) => document.getElementById(id);
-const rowsMax = 300, leavesMax = 500, devicesMax = 10000;
+const rowsMax = 300, leavesMax = 500;
 let chosen = '', skewMs = 0, servedBy = '', instances = new Set(), devices = [], leavesAtMs = 0, kafkaAway = false;
 const readHash = () => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ''; } };
 chosen = readHash();
@@ -96,7 +96,7 @@ const showDevices = () => {
   show(byId('devices'), shown, (device) => device.name, makeDevice, fillDevice);
 };
 const readDevices = async () => {
-  const data = await get('/api/v1/devices?limit=' + devicesMax);
+  const data = await get('/api/v1/devices');
   devices = Object.assign(data.devices, { more: data.next !== null, read: true });
   if (chosen === '' && devices.length > 0 && matchMedia('(min-width:64rem)').matches) {
     chosen = devices.map(({ name }) => name).sort(order.compare)[0];

@@ -15,7 +15,7 @@ const leaf1 = { name: 'leaf-1', addresses: ['192.0.2.1:9339'], profiles: ['bgp']
 
 test('list: a table with state, age of the state and trouble', async () => {
   const waiting = { ...synced, state: 'waiting', code: 'UNREACHABLE', detail: 'refused' };
-  server.data('GET /api/v1/devices?limit=10000', {
+  server.data('GET /api/v1/devices', {
     devices: [leaf1, { ...leaf1, name: 'leaf-2', status: waiting }, { name: 'leaf-3', status: null }],
     next: null,
   });
@@ -30,7 +30,7 @@ test('list: a table with state, age of the state and trouble', async () => {
 });
 
 test('list: every page is read, labels go along', async () => {
-  const query = 'label=site%3Dfra&label=role%3Dleaf&limit=10000';
+  const query = 'label=site%3Dfra&label=role%3Dleaf';
   server.data(`GET /api/v1/devices?${query}`, { devices: [leaf1], next: 'abc' });
   server.data(`GET /api/v1/devices?${query}&next=abc`, { devices: [{ ...leaf1, name: 'leaf-2' }], next: null });
   const { code, out } = await server.run('devices', 'list', '--label', 'site=fra', '--label', 'role=leaf', '--json');
@@ -39,7 +39,7 @@ test('list: every page is read, labels go along', async () => {
 });
 
 test('list: none is said in words', async () => {
-  server.data('GET /api/v1/devices?limit=10000', { devices: [], next: null });
+  server.data('GET /api/v1/devices', { devices: [], next: null });
   expect((await server.run('devices', 'list')).out).toContain('there are no devices');
   expect((await server.run('devices', 'list', '--json')).out).toBe('[]');
 });
@@ -98,7 +98,7 @@ test.each([
 });
 
 test('a server that is none of ours is named as such, without a stack', async () => {
-  server.answer('GET /api/v1/devices?limit=10000', '<html>proxy</html>', 502);
+  server.answer('GET /api/v1/devices', '<html>proxy</html>', 502);
   const run = await server.run('devices', 'list');
   expect(run).toEqual({
     code: 1,
