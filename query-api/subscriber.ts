@@ -10,8 +10,8 @@
  * SS2. A slot whose changes the queue has no room for is behind from that position on, and is read from the log again.
  * SS3. `synced` comes when a generation was written that was sealed with every slot walked and none behind.
  * SS4. When it cannot go on from where the client stands, it says so by a gap of all devices and begins anew.
- * SS5. What waits when a device joins is written before the device is walked: some of it may be of that device, from a time
- *      when it belonged to the stream before.
+ * SS5. What waits when a device joins, in the queue or for room in it, is written before the device is walked: some of it
+ *      may be of that device, from a time when it belonged to the stream before.
  */
 import { setImmediate as nextTurn } from 'node:timers';
 import { type Clock, type Timer } from '../core/clock.ts';
@@ -96,7 +96,7 @@ export class Subscriber implements StateListener {
     this.#replay = new StreamReplay({
       feed: state.feed,
       signal: this.#ended.signal,
-      take: (changes, at, through) => this.#queue.put(changes, at, through),
+      take: (changes, at, through) => this.#takeReplayed(changes, at, through),
       covers: (change) => this.#isWanted(change),
       concerns: (change) => filter.covers(change),
       wake: () => {
@@ -151,6 +151,14 @@ export class Subscriber implements StateListener {
   onReset(): void {
     this.#gap ??= 'cursor-unknown'; // SS4
     this.#wake();
+  }
+
+  #takeReplayed(changes: readonly LeafChange[], at: number, through: Position): number {
+    const next = this.#queue.put(changes, at, through);
+    // A batch holds nothing that the walk brought when it was read: what it brings now has waited since before the join.
+    const isOfJoined = !this.#walk.isOver && changes.slice(at, next).some((change) => this.#walk.brings(change));
+    if (isOfJoined) this.#walksAfterSeals = this.#seals + 1; // SS5
+    return next;
   }
 
   #isWanted(change: LeafChange): boolean {
