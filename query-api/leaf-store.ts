@@ -299,6 +299,7 @@ export class LeafStore implements StoreView {
       of.index.clear();
       this.#devices.delete(of.name);
     }
+    this.#selections.forgetOrders();
   }
 
   /** Forgets tombstones older than the sweep before this one, devices of which nothing is left, and unused path ids. */
@@ -310,6 +311,7 @@ export class LeafStore implements StoreView {
     const listed = listedFlag | (((this.#sweep - 2) & 3) << listedShift);
     for (const [index, of] of devices.entries()) this.#sweepRow(of, paths[index] ?? 0, listed); // L2
     this.paths.sweep();
+    this.#selections.forgetOrders();
   }
 
   #sweepRow(of: DeviceRows, path: PathId, listed: number): void {

@@ -2,10 +2,14 @@
  * Selections of repeated questions and of streams: pollers ask the same thing every second, and what a question covers is
  * known by path, not by leaf (LS3 of `leaf-store.ts`).
  *
- * SC1. Bounded: the one that was asked for longest ago makes room.
- * SC2. What a stream holds is one selection for all who hold it or ask the same. When it has to make room it goes on without
- *      remembering anything: a thousand streams of a million paths remember no more than questions do.
+ * SC1. Bounded: of questions the one that was asked longest ago makes room. Streams that came first keep their places, and
+ *      leave some to questions: one without a place would compare all paths anew with every part of its answer.
+ * SC2. What a stream holds is one selection for all who hold it or ask the same. Without a place it goes on without
+ *      remembering anything, until a place is given back: a thousand streams of a million paths remember no more than
+ *      questions do.
  * SC3. A device that is read in parts is put in order once, not once per part.
+ * SC4. Orders are let go with the last part, or with who held the selection, a sweep, or a slot; and what is never read to
+ *      its end is bounded in paths for all selections together.
  */
 import { type Row } from '../core/leaf-columns.ts';
 import { PathSelection } from '../core/path-selection.ts';
@@ -15,6 +19,13 @@ import { type HeldSelection, type LeafSelection, type LeafView, type NamedPatter
 
 /** Of a million paths, a selection may take 5 MB. */
 const selectionsMax = 64;
+/** Of these. */
+const heldMax = 56;
+
+/** Paths in the orders that are kept, 4 bytes each; one order alone may have more. */
+const orderedPathsMax = 4_000_000;
+/** They are looked through. */
+const ordersMax = 64;
 
 /** What a selection needs of the store. */
 export interface RowSource<D extends { readonly index: RowIndex }> {
@@ -25,16 +36,26 @@ export interface RowSource<D extends { readonly index: RowIndex }> {
   copy(of: D, row: Row): LeafView;
 }
 
+interface Held<D extends { readonly index: RowIndex }> {
+  readonly selection: RowSelection<D>;
+  holders: number;
+  hasPlace: boolean;
+}
+
 export class SelectionCache<D extends { readonly index: RowIndex }> {
   readonly #paths: PathTable;
   readonly #source: RowSource<D>;
-  /** In the order in which they were last asked for. */
-  readonly #selections = new Map<string, RowSelection<D>>();
-  readonly #held = new Map<string, { readonly selection: RowSelection<D>; holders: number }>();
+  readonly #orders: Orders<D>;
+  /** Those that have no place with streams, in the order in which they were last asked for. */
+  readonly #asked = new Map<string, RowSelection<D>>();
+  /** In the order in which they came. */
+  readonly #held = new Map<string, Held<D>>();
+  #heldPlaces = 0;
 
-  constructor(paths: PathTable, source: RowSource<D>) {
+  constructor(paths: PathTable, source: RowSource<D>, pathsMax = orderedPathsMax) {
     this.#paths = paths;
     this.#source = source;
+    this.#orders = new Orders(pathsMax);
   }
 
   get(patterns: readonly NamedPattern[]): LeafSelection {
@@ -43,40 +64,80 @@ export class SelectionCache<D extends { readonly index: RowIndex }> {
 
   hold(patterns: readonly NamedPattern[]): HeldSelection {
     const name = nameOf(patterns);
-    const selection = this.#get(name, patterns);
-    const held = this.#held.get(name) ?? { selection, holders: 0 };
+    const held = this.#held.get(name) ?? this.#addHeld(name, patterns);
     held.holders += 1;
-    this.#held.set(name, held);
     let isHeld = true;
     return {
-      selection,
+      selection: held.selection,
       release: () => {
         if (isHeld) held.holders -= 1;
+        if (isHeld && held.holders === 0) this.#removeHeld(name, held);
         isHeld = false;
-        if (held.holders === 0 && this.#held.get(name) === held) this.#held.delete(name);
       },
     };
   }
 
+  /** SC4: devices may be gone. */
+  forgetOrders(): void {
+    this.#orders.clear();
+  }
+
   #get(name: string, patterns: readonly NamedPattern[]): RowSelection<D> {
-    const selection = this.#selections.get(name) ?? this.#held.get(name)?.selection ?? this.#create(patterns); // SC2
-    this.#selections.delete(name);
-    this.#selections.set(name, selection);
-    if (this.#selections.size > selectionsMax) this.#makeRoom(name);
+    const held = this.#held.get(name); // SC2
+    if (held?.hasPlace === true) return held.selection;
+    const selection = this.#asked.get(name) ?? held?.selection ?? this.#create(patterns);
+    this.#ask(name, selection);
     return selection;
   }
 
-  /** SC1. What streams hold goes last: it is asked about with every change. */
-  #makeRoom(asked: string): void {
-    const names = [...this.#selections.keys()];
-    const oldest = names.find((name) => name !== asked && !this.#held.has(name)) ?? names[0] ?? asked;
-    this.#selections.get(oldest)?.rest(); // SC2
-    this.#selections.delete(oldest);
+  #ask(name: string, selection: RowSelection<D>): void {
+    selection.remember();
+    this.#asked.delete(name);
+    this.#asked.set(name, selection);
+    this.#makeRoom();
+  }
+
+  #addHeld(name: string, patterns: readonly NamedPattern[]): Held<D> {
+    const held = { selection: this.#get(name, patterns), holders: 0, hasPlace: false };
+    this.#held.set(name, held);
+    if (this.#heldPlaces < heldMax) this.#givePlace(name, held);
+    return held;
+  }
+
+  #givePlace(name: string, held: Held<D>): void {
+    held.hasPlace = true;
+    this.#heldPlaces += 1;
+    held.selection.remember();
+    this.#asked.delete(name);
+    this.#makeRoom();
+  }
+
+  /** From now on it is a question that was just asked, and who waits longest has its place. */
+  #removeHeld(name: string, held: Held<D>): void {
+    this.#held.delete(name);
+    this.#orders.forget(held.selection); // SC4
+    if (!held.hasPlace) return;
+    this.#heldPlaces -= 1;
+    this.#ask(name, held.selection);
+    for (const [waiting, next] of this.#held) {
+      if (next.hasPlace) continue;
+      this.#givePlace(waiting, next); // SC2
+      break;
+    }
+  }
+
+  /** SC1. */
+  #makeRoom(): void {
+    for (const [oldest, selection] of this.#asked) {
+      if (this.#asked.size + this.#heldPlaces <= selectionsMax) break;
+      selection.rest(); // SC2
+      this.#asked.delete(oldest);
+    }
   }
 
   #create(patterns: readonly NamedPattern[]): RowSelection<D> {
     const compiled = patterns.map(({ pattern }) => pattern);
-    return new RowSelection(this.#paths, new PathSelection(this.#paths, compiled), this.#source);
+    return new RowSelection(this.#paths, new PathSelection(this.#paths, compiled), this.#source, this.#orders);
   }
 }
 
@@ -85,34 +146,75 @@ function nameOf(patterns: readonly NamedPattern[]): string {
 }
 
 /** Covered paths of a device in key order, tombstones among them, while its index has not changed. */
-interface Ordered {
+interface Order<D> {
+  readonly by: object;
+  readonly of: D;
   readonly changes: number;
-  readonly ids: readonly PathId[];
+  readonly ids: Uint32Array;
 }
 
-/** Devices that are read in parts at a time. */
-const orderedMax = 8;
+/** SC4. Of the devices that are read in parts, by any selection. */
+class Orders<D extends { readonly index: RowIndex }> {
+  readonly #pathsMax: number;
+  /** The one that was used longest ago is the first. */
+  #orders: Order<D>[] = [];
+
+  constructor(pathsMax: number) {
+    this.#pathsMax = pathsMax;
+  }
+
+  find(by: object, of: D): Uint32Array | undefined {
+    const at = this.#orders.findIndex((order) => order.of === of && order.by === by);
+    const [found] = at < 0 ? [] : this.#orders.splice(at, 1);
+    if (found?.changes !== of.index.changes) return undefined;
+    this.#orders.push(found);
+    return found.ids;
+  }
+
+  /** What `find` has not found. */
+  add(by: object, of: D, ids: Uint32Array): void {
+    this.#orders.push({ by, of, changes: of.index.changes, ids });
+    let paths = this.#orders.reduce((sum, order) => sum + order.ids.length, 0);
+    while (this.#orders.length > 1 && (paths > this.#pathsMax || this.#orders.length > ordersMax))
+      paths -= this.#orders.shift()?.ids.length ?? 0;
+  }
+
+  /** Of one device, or of all. */
+  forget(by: object, of?: D): void {
+    if (this.#orders.length === 0) return;
+    this.#orders = this.#orders.filter((order) => order.by !== by || (of !== undefined && order.of !== of));
+  }
+
+  clear(): void {
+    this.#orders = [];
+  }
+}
 
 class RowSelection<D extends { readonly index: RowIndex }> implements LeafSelection {
   readonly #table: PathTable;
   readonly #paths: PathSelection;
   readonly #source: RowSource<D>;
-  readonly #ordered = new Map<D, Ordered>();
+  readonly #orders: Orders<D>;
 
-  constructor(table: PathTable, paths: PathSelection, source: RowSource<D>) {
+  constructor(table: PathTable, paths: PathSelection, source: RowSource<D>, orders: Orders<D>) {
     this.#table = table;
     this.#paths = paths;
     this.#source = source;
+    this.#orders = orders;
   }
 
   covers(path: PathId): boolean {
     return this.#paths.covers(path);
   }
 
-  /** Remembers nothing until the next question. */
+  remember(): void {
+    this.#paths.remember();
+  }
+
+  /** Remembers nothing until it has a place again. */
   rest(): void {
     this.#paths.rest();
-    this.#ordered.clear();
+    this.#orders.forget(this);
   }
 
   get total(): number {
@@ -147,7 +249,7 @@ class RowSelection<D extends { readonly index: RowIndex }> implements LeafSelect
       const row = of.index.find(ids[next] ?? 0);
       if (row >= 0 && this.#source.isLeaf(row)) leaves.push(this.#source.copy(of, row));
     }
-    if (leaves.length < limit) this.#ordered.delete(of); // the last part
+    if (leaves.length < limit) this.#orders.forget(this, of); // SC4: the last part
     return leaves;
   }
 
@@ -157,25 +259,18 @@ class RowSelection<D extends { readonly index: RowIndex }> implements LeafSelect
   }
 
   /** SC3. */
-  #coveredIn(of: D): readonly PathId[] {
-    const { changes } = of.index;
-    const known = this.#ordered.get(of);
-    if (known?.changes === changes) return known.ids;
+  #coveredIn(of: D): Uint32Array {
+    const known = this.#orders.find(this, of);
+    if (known !== undefined) return known;
     const ids: PathId[] = [];
     of.index.forEach((row) => {
       const id = this.#source.pathOf(row);
       if (this.#paths.covers(id)) ids.push(id);
     });
     ids.sort((a, b) => (this.#table.key(a) < this.#table.key(b) ? -1 : 1));
-    this.#ordered.delete(of);
-    if (this.#ordered.size >= orderedMax) {
-      for (const oldest of this.#ordered.keys()) {
-        this.#ordered.delete(oldest);
-        break;
-      }
-    }
-    this.#ordered.set(of, { changes, ids });
-    return ids;
+    const ordered = Uint32Array.from(ids);
+    this.#orders.add(this, of, ordered);
+    return ordered;
   }
 
   #firstBehind(ids: ArrayLike<PathId>, after: string): number {
