@@ -53,6 +53,11 @@ export class ApiClient {
 
   /** All items of a list that comes in pages, each as long as the server likes. */
   async pages(path: string, query: URLSearchParams, name: string): Promise<readonly unknown[]> {
+    return (await this.whole(path, query, name))[name] as readonly unknown[];
+  }
+
+  /** As `pages`, with what the answer says beside the list. */
+  async whole(path: string, query: URLSearchParams, name: string): Promise<Record<string, unknown>> {
     const items: unknown[] = [];
     const asked = new URLSearchParams(query);
     for (;;) {
@@ -62,7 +67,7 @@ export class ApiClient {
       >;
       for (const item of page[name] as readonly unknown[]) items.push(item);
       const { next } = page;
-      if (typeof next !== 'string') return items;
+      if (typeof next !== 'string') return { ...page, [name]: items };
       asked.set('next', next);
     }
   }

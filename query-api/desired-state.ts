@@ -82,6 +82,8 @@ interface Kind<V extends Stamped> {
   readonly partitionOf: (name: string) => number;
 }
 
+const missingMax = 1_000;
+
 export class DesiredState {
   readonly #options: DesiredStateOptions;
   readonly #devices: Kind<Device>;
@@ -113,10 +115,10 @@ export class DesiredState {
   /** Throws `BODY_INVALID` with all problems, `PRECONDITION_FAILED`, `KAFKA_UNAVAILABLE`. */
   putDevice(name: string, body: unknown, author: Author): Promise<Changed<Device>> {
     return this.#queue.run(async () => {
-      const { problems, input } = named(name, body);
+      const { problems: naming, input } = named(name, body);
       const parsed = parseDevice(input, this.#documents);
-      if (!parsed.ok) problems.push(...parsed.problems);
-      problems.push(...checkProfiles(wishesOf([input]), this.#options.profiles, new Set()));
+      const missing = checkProfiles(wishesOf([input]), this.#options.profiles, new Set());
+      const problems = naming.concat(parsed.ok ? [] : parsed.problems, missing);
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       return this.#put(this.#devices, parsed.device, author, () => warningsOf([parsed.device], this.#options.devices));
     });
@@ -125,9 +127,9 @@ export class DesiredState {
   /** As `putDevice`. */
   putProfile(name: string, body: unknown, author: Author): Promise<Changed<Profile>> {
     return this.#queue.run(async () => {
-      const { problems, input } = named(name, body);
+      const { problems: naming, input } = named(name, body);
       const parsed = parseProfile(input, this.#documents);
-      if (!parsed.ok) problems.push(...parsed.problems);
+      const problems = naming.concat(parsed.ok ? [] : parsed.problems);
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       return this.#put(this.#profiles, parsed.profile, author, () => []);
     });
@@ -156,15 +158,14 @@ export class DesiredState {
 
   /**
    * Creates or replaces every device and profile of `body` (`{devices, profiles}`); others stay. Throws `BODY_INVALID`
-   * with all problems of all of them, and then none is applied (W3).
+   * with all problems of all of them, and then none is applied (W3). Rejects when `signal` aborts, until something is written.
    */
-  import(body: unknown, author: Pick<Author, 'changedBy'>): Promise<ImportOutcome> {
+  import(body: unknown, author: Pick<Author, 'changedBy'>, signal: AbortSignal): Promise<ImportOutcome> {
     return this.#queue.run(async () => {
-      const parsed = await this.#readFile(body);
-      const given = Object(body) as { devices?: unknown; profiles?: unknown };
-      const problems = (parsed.ok ? [] : parsed.problems).concat(
-        checkProfiles(wishesOf(given.devices), this.#options.profiles, namesOf(given.profiles)),
-      );
+      signal.throwIfAborted(); // it may have waited long
+      const turns = new Turns(this.#options.clock, signal);
+      const parsed = await this.#readFile(body, turns);
+      const problems = (parsed.ok ? [] : parsed.problems).concat(await this.#missingProfiles(body, turns));
       if (!parsed.ok || problems.length > 0) throw bodyInvalid(problems);
       const warnings = warningsOf(parsed.devices, this.#options.devices);
       // Profiles first: a device must not name one that nobody has read yet.
@@ -175,13 +176,25 @@ export class DesiredState {
     });
   }
 
-  async #readFile(body: unknown): Promise<ParsedDevicesFile> {
-    const turns = new Turns(this.#options.clock);
+  async #readFile(body: unknown, turns: Turns): Promise<ParsedDevicesFile> {
     const reading = readDevicesFile(body, this.#documents);
     for (let step = reading.next(); ; step = reading.next()) {
       if (step.done === true) return step.value;
       if (turns.isOver) await turns.next();
     }
+  }
+
+  /** What devices want and nobody has, of a file that may be wrong otherwise; of very much the first. */
+  async #missingProfiles(body: unknown, turns: Turns): Promise<string[]> {
+    const { devices, profiles } = Object(body) as { devices?: unknown; profiles?: unknown };
+    const added = namesOf(profiles);
+    const missing: string[] = [];
+    for (const device of Array.isArray(devices) ? (devices as unknown[]) : []) {
+      for (const problem of checkProfiles(wishesOf([device]), this.#options.profiles, added)) missing.push(problem);
+      if (missing.length >= missingMax) break;
+      if (turns.isOver) await turns.next();
+    }
+    return missing;
   }
 
   /** The tag of a record as it is stored. */
@@ -229,7 +242,9 @@ export class DesiredState {
     const { writer } = this.#options;
     const byPartition = new Map<number, ChangedRecord[]>();
     const changedAtNs = this.#options.clock.nowNs();
+    const turns = new Turns(this.#options.clock);
     for (const record of wanted) {
+      if (turns.isOver) await turns.next();
       const present = kind.rows.get(record.name);
       if (present !== undefined && kind.same(record, present)) {
         tally.unchanged += 1;

@@ -77,6 +77,8 @@ export interface DivertOptions {
 
 /** A forwarded request has this long where it does not say that it would wait longer. */
 const forwardMsMin = 1_000;
+/** What is borrowed is read, and then a marker is waited for, of which there is one a second (`replica.ts`). */
+const borrowMsMin = 3_000;
 /** A peer that waited for a cursor as long as it may is heard out. */
 const answerGraceMs = 250;
 const nothingToGiveBack = (): void => undefined;
@@ -125,11 +127,8 @@ export class Divert {
     throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true, facts: { reason, asked: opened.told.length } });
   }
 
-  /**
-   * For answers that others cannot give for us (gNMI): reads what is not held here, and returns the way to give it back.
-   * Throws `NOT_CAUGHT_UP`.
-   */
-  async hold(slots: readonly Slot[], waitMs: number, signal: AbortSignal): Promise<() => void> {
+  /** Reads what is not held here, keeps all of `slots`, and returns the way to give them back. Throws `NOT_CAUGHT_UP`. */
+  async #hold(slots: readonly Slot[], waitMs: number, signal: AbortSignal): Promise<() => void> {
     const { state, lender, clock } = this.#options;
     const missing = slots.filter((slot) => ['absent', 'incomplete'].includes(state.freshness(slot).kind));
     if (missing.length === 0) return nothingToGiveBack;
@@ -138,7 +137,7 @@ export class Divert {
     const late = new AbortController();
     const timer = clock.after(waitMs, () => late.abort(new Error(`not read within ${waitMs} ms`)));
     try {
-      return await lender.borrow(missing, AbortSignal.any([signal, late.signal]));
+      return await lender.borrow(slots, AbortSignal.any([signal, late.signal]));
     } catch (thrown) {
       signal.throwIfAborted();
       throw new HoldfastError('NOT_CAUGHT_UP', `${detail}, and was not read within ${waitMs} ms`, {
@@ -244,7 +243,7 @@ export class Divert {
     const forwarded = request.header('holdfast-forwarded-by') !== undefined;
     const canHelp = choice.reason === 'absent' || choice.reason === 'loading';
     if (!canHelp || forwarded || this.#options.lender === null) this.#refuse(choice); // DV1
-    const giveBack = await this.hold(slots, Math.max(waitMs, forwardMsMin), request.signal).catch((thrown: unknown) => {
+    const giveBack = await this.#hold(slots, Math.max(waitMs, borrowMsMin), request.signal).catch((thrown: unknown) => {
       this.#count(choice.reason, request.signal.aborted ? 'abandoned' : 'refused');
       throw thrown;
     });

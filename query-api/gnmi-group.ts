@@ -50,6 +50,7 @@ export function storedGroup(store: StoreView, coverage: GnmiCoverage, device: st
   for (let limit = firstPage; ; limit = pageLeaves) {
     const page = leavesOf(store, coverage, device, after, limit);
     for (const leaf of page) {
+      if (leaf.key < rootKey) continue;
       if (!leaf.key.startsWith(rootKey)) return stateOf(origin, root, leaves);
       if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
       if (leaf.atomicRoot === root) leaves.push(leaf);
@@ -71,6 +72,13 @@ function stateOf(origin: string, root: string, leaves: readonly LeafView[]): Gro
 export function laterOf<A extends bigint | null, B extends bigint | null>(a: A, b: B): A | B {
   if (a === null) return b;
   return b === null || a > b ? a : b;
+}
+
+const latestTimeNs = (1n << 63n) - 1n;
+
+/** The time right behind, if there is one. */
+export function behind(timestampNs: bigint): bigint {
+  return timestampNs < latestTimeNs ? timestampNs + 1n : latestTimeNs;
 }
 
 /** A text that sorts before `key` and after everything else that does. */

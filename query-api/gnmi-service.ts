@@ -9,7 +9,7 @@ import {
 import { messageOf } from '../core/errors.ts';
 import { invalid, isRefusal, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
 import { decodeRequest, gnmiServiceDefinition } from '../core/gnmi/service-definition.ts';
-import { gnmi } from '../schemas/gnmi.ts';
+import { gnmi, type GetRequest } from '../schemas/gnmi.ts';
 import { encodeCapabilities } from './gnmi-capabilities.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { answerGet } from './gnmi-get.ts';
@@ -19,10 +19,15 @@ import { GnmiSubscription, type SubscribeCall } from './gnmi-subscription.ts';
 type UnaryAnswer = (request: Buffer, isCancelled: () => boolean) => Buffer | Refusal | Promise<Buffer | Refusal>;
 type Rpc = 'Capabilities' | 'Get' | 'Set' | 'Subscribe';
 
+const getLanes = 4;
+
 export class GnmiService {
   readonly #context: GnmiContext;
   readonly #open = new Map<GnmiSubscription, string>();
   readonly #ofClient = new Map<string, number>();
+  #gets = 0;
+  /** The last Get of each. */
+  readonly #lanes: (Promise<Buffer | Refusal> | undefined)[] = [];
 
   constructor(context: GnmiContext) {
     this.#context = context;
@@ -33,9 +38,7 @@ export class GnmiService {
       capabilities: this.#unary('Capabilities', (bytes) => this.#capabilities(bytes)),
       get: this.#unary('Get', (bytes, isCancelled) => {
         const request = decodeRequest(bytes, gnmi.GetRequest);
-        return request === null
-          ? invalid('the request is no GetRequest')
-          : answerGet(this.#context, request, isCancelled);
+        return request === null ? invalid('the request is no GetRequest') : this.#get(request, isCancelled);
       }),
       set: this.#unary('Set', () =>
         unimplemented('Holdfast reads devices and does not configure them: there is no Set'),
@@ -58,6 +61,27 @@ export class GnmiService {
       return invalid('depth does not go with Capabilities');
     if (!tables.loaded) return unavailable('this instance is still reading its tables; try again in a second');
     return encodeCapabilities([...tables.status.entries()].map(([, row]) => row.status));
+  }
+
+  /** Few are made at a time: each takes turns with others, and holds what it has made until it is sent. */
+  async #get(request: GetRequest, isCancelled: () => boolean): Promise<Buffer | Refusal> {
+    const { gnmiMaxStreams } = this.#context.limits;
+    if (this.#gets >= gnmiMaxStreams) {
+      return { code: status.RESOURCE_EXHAUSTED, details: `no more than ${gnmiMaxStreams} Get RPCs at a time` };
+    }
+    this.#gets += 1;
+    const lane = this.#gets % getLanes;
+    const before = this.#lanes[lane];
+    const answer = (async () => {
+      await before?.catch(() => undefined);
+      if (isCancelled()) return { code: status.CANCELLED, details: 'cancelled by the client' };
+      return answerGet(this.#context, request, isCancelled);
+    })();
+    this.#lanes[lane] = answer;
+    return answer.finally(() => {
+      this.#gets -= 1;
+      if (this.#lanes[lane] === answer) this.#lanes[lane] = undefined;
+    });
   }
 
   #unary(rpc: Rpc, answer: UnaryAnswer): handleUnaryCall<Buffer, Buffer> {

@@ -24,7 +24,8 @@ import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
 import { type PlannedSubscription, type SubscribePlan } from '../core/gnmi/subscribe-plan.ts';
 import { type Slot, slotOf } from '../schemas/slot.ts';
 import { type GnmiContext } from './gnmi-context.ts';
-import { GnmiCoverage } from './gnmi-coverage.ts';
+import { GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { behind, laterOf } from './gnmi-group.ts';
 import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
 import { GnmiOutbox, type Marker } from './gnmi-outbox.ts';
 import { refuseIncomplete, unavailable } from './gnmi-request.ts';
@@ -44,6 +45,8 @@ export interface GnmiStreamOptions {
   readonly wake: () => void;
   readonly end: (refusal: Refusal | null) => void;
 }
+
+const pageLeaves = 1_000;
 
 /** A walk, and whether a sync follows it. */
 interface Pass {
@@ -95,6 +98,7 @@ export class GnmiStream implements HubReader {
       writer: options.writer,
       outbox: this.#outbox,
       coverage: this.#all,
+      onChange: this.#onChange,
       lastSent: this.#lastSent,
     });
   }
@@ -269,6 +273,11 @@ export class GnmiStream implements HubReader {
   /** With `*`, a new device joins: its present values, without another sync. */
   onDeviceAdded(device: string): void {
     if (this.device !== null || this.#joined.has(device)) return;
+    const { state, slots } = this.#options.context;
+    if (state.freshness(slotOf(device, slots)).kind === 'absent') {
+      this.#options.end(unavailable(`device ${device} is in a slot that is not held here; subscribe again elsewhere`));
+      return;
+    }
     this.#joined.add(device);
     if (!this.#options.plan.updatesOnly) this.#putMarker('device-added', device); // G3
     this.#options.wake();
@@ -296,7 +305,22 @@ export class GnmiStream implements HubReader {
   }
 
   #putMarker(kind: Marker['kind'], device: string): void {
-    if (!this.#outbox.putMarker({ kind, device, timestampNs: this.#options.context.clock.nowNs() })) this.#overflowed();
+    const timestampNs = kind === 'device-removed' ? this.#removalNs(device) : this.#options.context.clock.nowNs();
+    if (!this.#outbox.putMarker({ kind, device, timestampNs })) this.#overflowed();
+  }
+
+  /** G5. Behind all that the reader may have of the device; what is ours of it has our time. */
+  #removalNs(device: string): bigint {
+    const { state, clock } = this.#options.context;
+    let latestNs = this.#teller.toldNs(device);
+    for (let after = ''; ;) {
+      const page = leavesOf(state.store, this.#all, device, after, pageLeaves);
+      for (const { timestampNs } of page) latestNs = laterOf(latestNs, timestampNs);
+      after = page.at(-1)?.key ?? after;
+      if (page.length < pageLeaves) break;
+    }
+    if (latestNs === null) return clock.nowNs();
+    return this.#all.coversAnyHealth() ? laterOf(behind(latestNs), clock.nowNs()) : behind(latestNs);
   }
 
   #overflowed(): void {

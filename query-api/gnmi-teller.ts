@@ -3,7 +3,7 @@ import { type ResponseForm } from '../core/gnmi/response-form.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { type GnmiCoverage } from './gnmi-coverage.ts';
 import { GnmiEncoder, type LeafToSend } from './gnmi-encoder.ts';
-import { type AtomicGroup, laterOf, storedGroup } from './gnmi-group.ts';
+import { type AtomicGroup, behind, laterOf, storedGroup } from './gnmi-group.ts';
 import { type HealthLeaf } from './gnmi-health.ts';
 import { type GnmiOutbox, type Pending, type PendingChange, type PendingLeaf } from './gnmi-outbox.ts';
 import { type WalkSink } from './gnmi-walk.ts';
@@ -18,12 +18,16 @@ export interface GnmiTellerOptions {
   readonly outbox: GnmiOutbox;
   /** What the whole request is about. */
   readonly coverage: GnmiCoverage;
+  /** What is told on change. */
+  readonly onChange: GnmiCoverage;
   readonly lastSent: LastSent;
 }
 
 export class GnmiTeller implements WalkSink {
   readonly #options: GnmiTellerOptions;
   readonly #encoder: GnmiEncoder;
+  /** By device and root: with which time a group was told, where that is not the time of each of its leaves (AG2). */
+  readonly #told = new Map<string, Map<string, bigint>>();
   #updates = 0;
   #deletes = 0;
   #messages = 0;
@@ -52,7 +56,7 @@ export class GnmiTeller implements WalkSink {
     const { origin, root, leaves } = group;
     const waiting = new Map(outbox.takeDeletes(device, rootKey).map((pending) => [pending.key, pending]));
     if (first !== null) waiting.set(first.key, first);
-    let { timestampNs } = group;
+    let timestampNs = laterOf(group.timestampNs, this.#told.get(device)?.get(rootKey) ?? group.timestampNs);
     const removed: string[] = [];
     const later: PendingLeaf[] = [];
     const remove = (pending: PendingLeaf, isStored: boolean): void => {
@@ -74,6 +78,7 @@ export class GnmiTeller implements WalkSink {
     for (const key of removed) this.#noteRemoved(device, key);
     this.#encoder.atomic(device, { origin, root, timestampNs, leaves: toSend, removed });
     for (const leaf of toSend) this.#noteSent(device, leaf);
+    this.#noteTold(device, rootKey, toSend.every((leaf) => leaf.timestampNs === timestampNs) ? null : timestampNs);
     for (const pending of later) this.#tellLeaf(pending, rootKey);
   }
 
@@ -83,6 +88,7 @@ export class GnmiTeller implements WalkSink {
     else if (pending.kind === 'sync') this.sync();
     else if (pending.kind === 'device-removed') {
       this.#encoder.removeDevice(pending.device, pending.timestampNs);
+      this.#told.delete(pending.device);
       this.#options.lastSent.forget(pending.device); // not earlier: what waited before it was told until now
       this.#deletes += 1;
     }
@@ -91,7 +97,7 @@ export class GnmiTeller implements WalkSink {
   /** `told`: the root of a group that was told just now. */
   #tellLeaf(pending: PendingLeaf, told: string | null = null): void {
     const { device, roots } = pending;
-    const { context, coverage, outbox } = this.#options;
+    const { context, coverage, onChange, outbox } = this.#options;
     for (const rootKey of roots) {
       if (rootKey === told) continue;
       const state = storedGroup(context.state.store, coverage, device, rootKey);
@@ -103,14 +109,19 @@ export class GnmiTeller implements WalkSink {
       const by = state.kind === 'ended' && pending.deleted !== null ? state.by : null;
       const ending = by === null ? undefined : outbox.takeLeaf(device, by.key);
       if (ending !== undefined) this.#tellLeaf(ending);
-      else if (by?.key === pending.key) this.#tellPlainly({ ...pending, deleted: null }); // and again behind its delete
+      else if (by?.key === pending.key) {
+        this.#tellPlainly({ ...pending, deleted: null, merged: 0 }); // and again behind its delete
+      } else if (by !== null && !onChange.coversElems(by.key, by.elems)) {
+        const { key, value, timestampNs } = by; // it is sampled: nobody has told it yet
+        this.#update(device, { key, value, timestampNs, duplicates: 0 });
+      }
     }
     this.#tellPlainly(pending);
   }
 
   #tellPlainly(pending: PendingLeaf): void {
     const { device, key, deleted, updated, merged } = pending;
-    if (deleted !== null) this.#remove(device, key, deleteTimeNs(pending, deleted, updated?.timestampNs ?? null));
+    if (deleted !== null) this.#remove(device, key, this.#deleteTimeNs(pending, deleted, updated?.timestampNs ?? null));
     if (updated === null) return;
     this.#update(device, { key, value: valueOf(updated), timestampNs: updated.timestampNs, duplicates: merged });
   }
@@ -120,7 +131,7 @@ export class GnmiTeller implements WalkSink {
     const pending = this.#options.outbox.takeLeaf(device, key);
     if (pending === undefined) return 0;
     const { deleted } = pending;
-    if (deleted !== null) this.#remove(device, key, deleteTimeNs(pending, deleted, nextNs));
+    if (deleted !== null) this.#remove(device, key, this.#deleteTimeNs(pending, deleted, nextNs));
     return pending.merged;
   }
 
@@ -135,6 +146,37 @@ export class GnmiTeller implements WalkSink {
 
   close(): void {
     this.#count();
+  }
+
+  /** The latest time that the reader was told of the device with, beside those of the leaves that are stored; null: none. */
+  toldNs(device: string): bigint | null {
+    let latestNs: bigint | null = null;
+    for (const timestampNs of this.#told.get(device)?.values() ?? []) latestNs = laterOf(latestNs, timestampNs);
+    return latestNs;
+  }
+
+  #noteTold(device: string, rootKey: string, timestampNs: bigint | null): void {
+    const groups = this.#told.get(device);
+    if (timestampNs === null) {
+      groups?.delete(rootKey);
+      if (groups?.size === 0) this.#told.delete(device);
+    } else if (groups === undefined) this.#told.set(device, new Map([[rootKey, timestampNs]]));
+    else groups.set(rootKey, timestampNs);
+  }
+
+  /**
+   * G5. Just behind what the reader has of the leaf, and no later than what follows. When a device deleted a leaf is not
+   * stored, and our time of receipt is of another clock: behind a device's that is ahead it would delete nothing (D6),
+   * ahead of it the leaf's next value would be late (D7).
+   */
+  #deleteTimeNs({ device, roots, formerNs }: PendingLeaf, deleted: PendingChange, nextNs: bigint | null): bigint {
+    const formerly = 'formerly' in deleted ? deleted.formerly : null;
+    if (formerly === null) return deleted.timestampNs;
+    const groups = this.#told.get(device);
+    let heardNs = laterOf(formerly.timestampNs, formerNs ?? formerly.timestampNs);
+    for (const rootKey of roots) heardNs = laterOf(heardNs, groups?.get(rootKey) ?? heardNs);
+    const afterNs = behind(heardNs);
+    return nextNs !== null && nextNs < afterNs ? nextNs : afterNs;
   }
 
   #update(device: string, leaf: LeafToSend): void {
@@ -170,18 +212,6 @@ export class GnmiTeller implements WalkSink {
     this.#updates = 0;
     this.#deletes = 0;
   }
-}
-
-/**
- * G5. Just behind what the reader has of the leaf, and no later than what follows. When a device deleted a leaf is not
- * stored, and our time of receipt is of another clock: behind a device's that is ahead it would delete nothing (D6), ahead
- * of it the leaf's next value would be late (D7).
- */
-function deleteTimeNs({ formerNs }: PendingLeaf, deleted: PendingChange, nextNs: bigint | null): bigint {
-  const formerly = 'formerly' in deleted ? deleted.formerly : null;
-  if (formerly === null) return deleted.timestampNs;
-  const afterNs = laterOf(formerly.timestampNs, formerNs ?? formerly.timestampNs) + 1n;
-  return nextNs !== null && nextNs < afterNs ? nextNs : afterNs;
 }
 
 /** A reader may still have the leaf for one of another group, and take that for gone with it (A5) until it has ended (A6). */

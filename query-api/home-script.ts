@@ -113,9 +113,9 @@ const fillLeaf = (row, leaf) => {
   put(row.cells[3], age(leaf.ageMs));
 };
 const tickAges = () => { for (const row of byId('leaves').rows) put(row.cells[3], age(row.ageMs + performance.now() - leavesAtMs)); };
-/* For a shell: a quote in a key would end the argument. */
+/* For a shell: a quote in a name or a key would end the argument. */
 const followCommand = (origin, device, path) =>
-  "curl -N '" + origin + '/api/v1/state/stream?device=' + encodeURIComponent(device) + '&path=' + encodeURIComponent(path).replaceAll('%2F', '/').replaceAll("'", '%27') + "'";
+  "curl -N '" + origin + ('/api/v1/state/stream?device=' + encodeURIComponent(device) + '&path=' + encodeURIComponent(path).replaceAll('%2F', '/')).replaceAll("'", '%27') + "'";
 const showLeaves = async () => {
   document.body.classList.toggle('chosen', chosen !== '');
   byId('leaves-part').hidden = chosen === '';

@@ -299,6 +299,10 @@ const notLookedAt = 'so many problems that the rest was not looked at';
 /** Lists that are not looked at (Y6). */
 function listProblems(input: unknown): string[] {
   if (!isObject(input)) return [];
+  const { labels } = input;
+  const [fields, names] = [input, isObject(labels) ? labels : {}].map((one) => Object.keys(one).length);
+  if ((fields ?? 0) > listMax) return [`has ${fields} fields, more than the ${listMax} allowed`];
+  if ((names ?? 0) > listMax) return [`labels: has ${names} entries, more than the ${listMax} allowed`];
   return ['addresses', 'profiles', 'subscriptions'].flatMap((field) => {
     const list = input[field];
     if (!Array.isArray(list) || list.length <= listMax) return [];

@@ -20,9 +20,9 @@ export function registerInstances(program: Command, context: CliContext, done: D
   withServer(program.command('instances'))
     .description('the processes of this cluster that were seen within 5 s')
     .action(async (flags: ApiFlags) => {
-      const data = await apiOf(flags, context).call('GET', '/api/v1/instances');
+      const data = await apiOf(flags, context).whole('/api/v1/instances', new URLSearchParams(), 'instances');
       if (flags.json === true) printJson(data, context);
-      else context.print(formatInstances((data as { instances: readonly InstanceRow[] }).instances));
+      else context.print(formatInstances(data['instances'] as readonly InstanceRow[]));
       done(0);
     });
 }

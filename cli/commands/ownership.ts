@@ -36,7 +36,8 @@ export function registerOwnership(program: Command, context: CliContext, done: D
 
 /** `group`: `ingest` or `replicator`. */
 export async function readOwnership(api: ApiClient, group: string): Promise<Ownership> {
-  return (await api.call('GET', `/api/v1/ownership?group=${encodeURIComponent(group)}`)) as Ownership;
+  const all = await api.whole('/api/v1/ownership', new URLSearchParams({ group }), 'slots');
+  return all as unknown as Ownership;
 }
 
 function formatPlan({ plan }: Ownership): string {

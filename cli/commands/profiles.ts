@@ -17,8 +17,8 @@ export function registerProfiles(program: Command, context: CliContext, done: Do
   withServer(group.command('list'))
     .description('all profiles with their subscriptions')
     .action(async (flags: ApiFlags) => {
-      const data = await apiOf(flags, context).call('GET', '/api/v1/profiles');
-      const rows = (data as { profiles: readonly ProfileRow[] }).profiles;
+      const all = await apiOf(flags, context).pages('/api/v1/profiles', new URLSearchParams(), 'profiles');
+      const rows = all as readonly ProfileRow[];
       if (flags.json === true) printJson(rows, context);
       else context.print(formatProfiles(rows));
       done(0);

@@ -15,13 +15,12 @@ export async function importDevDevices(api: ApiClient, file: string): Promise<nu
   const wanted = parseYaml(await readFile(file, 'utf8')) as { devices: readonly { name: string }[] };
   await api.call('POST', '/api/v1/devices:import', wanted);
   const names = new Set(wanted.devices.map((device) => device.name));
-  for (const { name } of await listDevices(api, `label=${encodeURIComponent(devLabel)}`)) {
+  for (const { name } of await listDevices(api, { label: devLabel })) {
     if (!names.has(name)) await api.call('DELETE', `/api/v1/devices/${encodeURIComponent(name)}`);
   }
   return names.size;
 }
 
-async function listDevices(api: ApiClient, query: string): Promise<readonly ListedDevice[]> {
-  const data = (await api.call('GET', `/api/v1/devices?limit=10000&${query}`)) as { devices: readonly ListedDevice[] };
-  return data.devices;
+async function listDevices(api: ApiClient, query: Readonly<Record<string, string>>): Promise<readonly ListedDevice[]> {
+  return (await api.pages('/api/v1/devices', new URLSearchParams(query), 'devices')) as readonly ListedDevice[];
 }

@@ -64,7 +64,7 @@ export function deviceRoutes(context: ApiContext): Route[] {
       about: aboutDevices.import,
       answer: async (request) => {
         requireTables(context);
-        const { warnings, ...tallies } = await context.desired.import(request.body, authorOf(request));
+        const { warnings, ...tallies } = await context.desired.import(request.body, authorOf(request), request.signal);
         return { status: 200, body: successText(JSON.stringify(tallies), warningsText(warnings)) };
       },
     },

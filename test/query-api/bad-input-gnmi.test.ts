@@ -1,6 +1,7 @@
 /** What is odd or too much for the gNMI server: its code, and that each limit is a setting. The HTTP side is bad-input*.test.ts. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { status } from '@grpc/grpc-js';
+import { systemClock } from '../../core/clock.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { decodeTypedValue } from '../../schemas/value.ts';
 import { path, streamOf } from '../simulator/subscriber.ts';
@@ -41,6 +42,27 @@ describe('limits are settings', () => {
     expect((await once(['/e', '/e', '/e'])).end).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
     await get(['/e', '/e']);
     expect((await once(['/e', '/e'])).end).toMatchObject({ code: status.OK });
+  });
+
+  test('Gets that are being made: of more at a time the others have their code, and later ones are answered', async () => {
+    fixture = await startGnmi({ settings: { gnmiMaxStreams: 2, gnmiMaxGetBytes: 16_777_216 }, clock: systemClock });
+    const leaves = Array.from({ length: 500 }, (_, n) => ({ path: `/a/b[k=${n}]/c`, value: uint(1) }));
+    for (let n = 0; n < 40; n += 1) fixture.addDevice(`d${n}`, leaves);
+    fixture.addDevice('dut', [{ path: '/e', value: uint(1) }]);
+    const client = fixture.connect();
+    const all = { target: '*', origin: '', elems: [] };
+    const request = gnmi.GetRequest.encode({ prefix: all, path: [path('/a')], encoding: 'PROTO' });
+    const codes = await Promise.all(
+      Array.from({ length: 50 }, () =>
+        client.unary('Get', request).then(
+          () => status.OK,
+          (error: unknown) => Number((error as { code: unknown }).code),
+        ),
+      ),
+    );
+    expect([...new Set(codes)].sort()).toEqual([0, 8]); // OK, RESOURCE_EXHAUSTED
+    expect(codes.filter((code) => code === 0).length).toBeGreaterThanOrEqual(2);
+    await get(['/e']);
   });
 
   test('streams of all clients, and a place is free again when one ends', async () => {

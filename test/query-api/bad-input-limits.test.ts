@@ -107,3 +107,13 @@ test.each(limits.map((limit) => [JSON.stringify(limit.setting), limit] as const)
   expect([answer.status, answer.code]).toEqual(limit.refused);
   expect(answer.text).toMatch(limit.named);
 });
+
+test('a document of very many fields or labels is a document that is wrong, however many they are', async () => {
+  api = await startApi({ maxBodyBytes: 16_777_216 });
+  const many = (prefix: string, count: number): string =>
+    Array.from({ length: count }, (_, n) => `"${prefix}${n}":"1"`).join(',');
+  for (const body of [`{${many('field', 200_000)}}`, device({ labels: {} }).replace('{}', `{${many('l', 20_000)}}`)]) {
+    const answer = await answerTo(api.server.port, put(body));
+    expect([answer.status, answer.code]).toEqual([400, 'BODY_INVALID']);
+  }
+}, 20_000);

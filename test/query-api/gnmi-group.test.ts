@@ -87,6 +87,37 @@ describe('a group is told as it is stored, in one message (A10)', () => {
     expect(tell()).toEqual(['atomic /r @7: -/r/a /r/b=1']);
   });
 
+  test('a leaf is gone behind the time that its group was told with, and so is its device (A9, D6, G5)', () => {
+    const device = newDevice([member('a', 1, 100n), member('b', 1, 200n)]);
+    const paused = openPaused(fixture, ['/r'], device, {}, { mode: 'ON_CHANGE' });
+    opened.push(paused);
+    expect(lines(paused.tell())).toEqual(['atomic /r @200: /r/a=1 /r/b=1', 'sync']);
+    fixture.say(device, { set: [{ path: '/r/b', value: uint(2), timestampNs: 250n }] });
+    fixture.say(device, { gone: ['/r/a'] });
+    const responses = paused.tell();
+    expect(lines(responses)).toEqual(['/r/b=2', '-/r/a']);
+    expect(responses.map(({ update }) => update?.timestamp)).toEqual([250n, 201n]);
+    paused.stream.onDeviceRemoved(device);
+    expect(paused.tell().map(({ update }) => update?.timestamp)).toEqual([251n]);
+  });
+
+  test('a leaf that is only sampled and has ended the group is told before a delete is (A3, A5)', () => {
+    const device = newDevice([member('a', 1, 3n), member('b', 1, 3n), member('s', 1, 3n)]);
+    const elem = (name: string) => ({ name, keys: new Map<string, string>() });
+    const at = (name: string) => ({ origin: '', target: '', elems: [elem('r'), elem(name)] });
+    const subscription = [
+      { path: at('a'), mode: 'ON_CHANGE' },
+      { path: at('b'), mode: 'ON_CHANGE' },
+      { path: at('s'), mode: 'SAMPLE', sampleInterval: 3_600_000_000_000n },
+    ];
+    const paused = openPaused(fixture, [], device, { subscription });
+    opened.push(paused);
+    expect(lines(paused.tell())).toEqual(['atomic /r @3: /r/a=1 /r/b=1 /r/s=1', 'sync']);
+    fixture.say(device, { set: [{ path: '/r/s', value: uint(2), timestampNs: 4n }] });
+    fixture.say(device, { gone: ['/r/a'] });
+    expect(lines(paused.tell())).toEqual(['/r/s=2', '-/r/a']);
+  });
+
   test('several messages that wait are one, with every delete that waits', () => {
     const device = newDevice([member('a', 1, 3n), member('b', 1, 3n), member('c', 1, 3n)]);
     const tell = open(device);

@@ -348,3 +348,13 @@ describe('a slot that is forgotten in mid-walk (G4 of gnmi-stream.ts)', () => {
     expect(syncs(subscriber)).toBe(1);
   });
 });
+
+test('a stream of all devices ends when one is added whose slot others hold: it would lack it for ever (G4)', async () => {
+  fixture.addDevice('dut', [{ path: '/e', value: uint(1) }]);
+  const prefix = { target: '*', origin: '', elems: [] };
+  const subscriber = fixture.connect().subscribe(streamOf(['/e'], { prefix }));
+  await subscriber.synced();
+  fixture.state.freshness = () => ({ kind: 'absent' });
+  fixture.addDevice('another');
+  expect(await subscriber.ended()).toMatchObject({ code: status.UNAVAILABLE });
+});

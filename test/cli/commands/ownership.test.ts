@@ -36,6 +36,10 @@ test('ownership: leader and plan, then owner and standby of each slot, of the gr
   expect((await server.run('ownership')).out).toMatch(/^leader -, plan version 7\n/);
   server.data('GET /api/v1/ownership?group=ingest', { ...data, plan: null });
   expect((await server.run('ownership')).out).toMatch(/^no plan yet/);
+  const [first, second] = data.slots;
+  server.data('GET /api/v1/ownership?group=ingest', { ...data, slots: [first], next: 'one' });
+  server.data('GET /api/v1/ownership?group=ingest&next=one', { ...data, slots: [second], next: null });
+  expect((await server.run('ownership')).out.split('\n')).toHaveLength(4); // all pages of a server that makes short ones
   server.data('GET /api/v1/ownership?group=replicator', data);
   expect(JSON.parse((await server.run('ownership', '--group', 'replicator', '--json')).out)).toEqual(data);
   expect((await server.run('ownership', '--group', 'x')).code).toBe(2);
