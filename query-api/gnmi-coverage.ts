@@ -8,7 +8,7 @@ import { PathSelection, type PathId, type PathTable } from '../core/path-table.t
 import { compilePattern, type PathPattern } from '../schemas/path-pattern.ts';
 import { defaultOrigin, formatPath, parseOrigin, type Path, type PathElem } from '../schemas/path.ts';
 import { healthPaths, healthRoot } from './gnmi-health.ts';
-import { type LeafView, type NamedPattern, type StoreView } from './store.ts';
+import { type NamedPattern } from './store.ts';
 
 export class GnmiCoverage {
   /** Wider than the coverage: depth and C1 are not in it. */
@@ -60,18 +60,6 @@ export class GnmiCoverage {
   #covers(origin: string, elems: readonly PathElem[]): boolean {
     return this.#depths.some((pattern) => pattern.origin === origin && pattern.matches(elems));
   }
-}
-
-/** At most `limit` leaves that the paths of `coverage` match, behind the key `after`, in key order, each once (W2). */
-export function leavesOf(
-  store: StoreView,
-  coverage: GnmiCoverage,
-  device: string,
-  after: string,
-  limit: number,
-): readonly LeafView[] {
-  if (coverage.isEmpty) return [];
-  return store.select(coverage.patterns).leaves(device, after, limit);
 }
 
 function originOf(key: string): string {

@@ -8,7 +8,6 @@
  * A3. Bounded by what is read: paths and values are counted leaf by leaf, and paths times devices before that. Whoever does
  *     not wait for the answer any more stops it.
  */
-import { setImmediate as nextTurn } from 'node:timers';
 import { status } from '@grpc/grpc-js';
 import { jsonSubtree } from '../core/gnmi/json-subtree.ts';
 import { isRefusal, type Refusal, unimplemented } from '../core/gnmi/refusal.ts';
@@ -16,14 +15,17 @@ import { joinedPath, type ResponseForm, responseForm } from '../core/gnmi/respon
 import { type JsonForm } from '../core/gnmi/value-form.ts';
 import { gnmi, type GetRequest, type GnmiNotification, type GnmiUpdate } from '../schemas/gnmi.ts';
 import { defaultOrigin, formatPath, type Path, type PathElem, rootPath } from '../schemas/path.ts';
-import { slotOf } from '../schemas/slot.ts';
 import { decodeTypedValue, encodeTypedValue } from '../schemas/value.ts';
 import { type GnmiContext } from './gnmi-context.ts';
-import { GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { slotsOf } from './api-context.ts';
+import { watchForgotten } from './forgotten-slots.ts';
+import { GnmiCoverage } from './gnmi-coverage.ts';
 import { rootKeyOf, storedGroup } from './gnmi-group.ts';
 import { encodeHealth, healthValues } from './gnmi-health.ts';
 import { askedDevice, depthOf, gnmiOffers, refuseBounds, refuseIncomplete, unavailable } from './gnmi-request.ts';
+import { leavesInPages } from './leaf-pages.ts';
 import { type LeafView } from './store.ts';
+import { Turns } from './turns.ts';
 
 /** The encoded GetResponse. */
 export async function answerGet(
@@ -53,23 +55,15 @@ export async function answerGet(
   }
   const incomplete = refuseIncomplete(devices, slots, (slot) => state.freshness(slot));
   if (incomplete !== null) return incomplete;
-  const resets = new Map(
-    [...new Set(devices.map((device) => slotOf(device, slots)))].map((slot) => [slot, state.resets(slot)]),
-  );
+  const forgotten = watchForgotten(state, slotsOf(devices, slots));
   const answer = await new GetAnswer(context, form, depth, isCancelled).encode(
     paths.map((path) => joinedPath(request.prefix, path)),
     devices,
   );
-  for (const [slot, count] of resets) {
-    if (state.resets(slot) !== count)
-      return unavailable(`slot ${slot} was forgotten while it was read, and is read anew`); // A2
-  }
-  return answer;
+  const slot = forgotten();
+  return slot === undefined ? answer : unavailable(`slot ${slot} was forgotten while it was read, and is read anew`); // A2
 }
 
-/** Other requests wait no longer than this for one that reads much. */
-const turnMs = 5;
-const pageLeaves = 1_000;
 /** Tags and lengths of an update, its path and its value. */
 const overheadBytes = 8;
 
@@ -88,12 +82,12 @@ class GetAnswer {
   readonly #depth: number;
   readonly #timestamp: bigint;
   readonly #isCancelled: () => boolean;
-  #turnEndsMonotonicMs: number;
+  readonly #turns: Turns;
   #bytes = 0;
 
   constructor(context: GnmiContext, form: ResponseForm, depth: number, isCancelled: () => boolean) {
     this.#isCancelled = isCancelled;
-    this.#turnEndsMonotonicMs = context.clock.monotonicMs() + turnMs;
+    this.#turns = new Turns(context.clock);
     this.#context = context;
     this.#form = form;
     this.#depth = depth;
@@ -107,8 +101,8 @@ class GetAnswer {
       const coverage = new GnmiCoverage(this.#context.state.store.paths, [path], this.#depth);
       let found = false;
       for (const device of devices) {
-        if (this.#context.clock.monotonicMs() >= this.#turnEndsMonotonicMs) {
-          await this.#nextTurn();
+        if (this.#turns.isOver) {
+          await this.#turns.next();
           if (this.#isCancelled()) return { code: status.CANCELLED, details: 'cancelled by the client' };
         }
         const leaves = this.#covered(coverage, device);
@@ -123,11 +117,6 @@ class GetAnswer {
     return answer.length > gnmiMaxGetBytes ? this.#tooBig() : answer; // G7
   }
 
-  async #nextTurn(): Promise<void> {
-    await new Promise<void>((resolve) => nextTurn(resolve));
-    this.#turnEndsMonotonicMs = this.#context.clock.monotonicMs() + turnMs;
-  }
-
   #tooBig(): Refusal {
     const { gnmiMaxGetBytes } = this.#context.limits;
     const details = `the answer is larger than ${gnmiMaxGetBytes} bytes; use Subscribe with mode ONCE, which sends it in parts`;
@@ -137,15 +126,10 @@ class GetAnswer {
   /** Null: that is more than fits (A3). */
   #covered(coverage: GnmiCoverage, device: string): CoveredLeaf[] | null {
     const leaves: CoveredLeaf[] = [];
-    for (let after = ''; ;) {
-      const page = leavesOf(this.#context.state.store, coverage, device, after, pageLeaves);
-      for (const leaf of page) {
-        if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
-        if (!this.#fits(leaf)) return null;
-        leaves.push(leaf);
-      }
-      after = page.at(-1)?.key ?? after;
-      if (page.length < pageLeaves) break;
+    for (const leaf of leavesInPages(this.#context.state.store, coverage.patterns, device)) {
+      if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
+      if (!this.#fits(leaf)) return null;
+      leaves.push(leaf);
     }
     if (!coverage.coversAnyHealth()) return leaves;
     const health = encodeHealth(healthValues(this.#context, device)).filter(({ elems }) =>

@@ -10,7 +10,8 @@
  */
 import { beginningLength } from '../core/path-elements.ts';
 import { defaultOrigin, parseOrigin, parsePath, type PathElem } from '../schemas/path.ts';
-import { type GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { type GnmiCoverage } from './gnmi-coverage.ts';
+import { leavesInPages } from './leaf-pages.ts';
 import { type LeafView, type StoreView } from './store.ts';
 
 export interface AtomicGroup {
@@ -22,7 +23,7 @@ export interface AtomicGroup {
 }
 
 /** Most groups are small; of a large one the rest is looked up at once. */
-const [firstPage, pageLeaves] = [16, 1_024];
+const pages = { inFirst: 16, perPage: 1_024 };
 
 /** Where the group of a leaf has its root, as `origin:/path`. */
 export function rootKeyOf(leafKey: string, atomicRoot: string): string {
@@ -46,19 +47,14 @@ export function storedGroup(store: StoreView, coverage: GnmiCoverage, device: st
   const root = rootKey.slice(end);
   if (root === '/' && origin === defaultOrigin && coverage.coversAnyHealth()) return { kind: 'ended', by: null }; // AG1
   const leaves: LeafView[] = [];
-  let after = keyBefore(rootKey);
-  for (let limit = firstPage; ; limit = pageLeaves) {
-    const page = leavesOf(store, coverage, device, after, limit);
-    for (const leaf of page) {
-      if (leaf.key < rootKey) continue;
-      if (!leaf.key.startsWith(rootKey)) return stateOf(origin, root, leaves);
-      if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
-      if (leaf.atomicRoot === root) leaves.push(leaf);
-      else if (beginningLength(leaf.path, root) >= 0) return { kind: 'ended', by: leaf }; // AG1
-    }
-    after = page.at(-1)?.key ?? after;
-    if (page.length < limit) return stateOf(origin, root, leaves);
+  for (const leaf of leavesInPages(store, coverage.patterns, device, { after: keyBefore(rootKey), ...pages })) {
+    if (leaf.key < rootKey) continue;
+    if (!leaf.key.startsWith(rootKey)) break;
+    if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
+    if (leaf.atomicRoot === root) leaves.push(leaf);
+    else if (beginningLength(leaf.path, root) >= 0) return { kind: 'ended', by: leaf }; // AG1
   }
+  return stateOf(origin, root, leaves);
 }
 
 function stateOf(origin: string, root: string, leaves: readonly LeafView[]): GroupState {

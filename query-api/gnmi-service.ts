@@ -15,6 +15,7 @@ import { type GnmiContext } from './gnmi-context.ts';
 import { answerGet } from './gnmi-get.ts';
 import { unavailable } from './gnmi-request.ts';
 import { GnmiSubscription, type SubscribeCall } from './gnmi-subscription.ts';
+import { SerialQueue } from './serial-queue.ts';
 
 type UnaryAnswer = (request: Buffer, isCancelled: () => boolean) => Buffer | Refusal | Promise<Buffer | Refusal>;
 type Rpc = 'Capabilities' | 'Get' | 'Set' | 'Subscribe';
@@ -25,9 +26,8 @@ export class GnmiService {
   readonly #context: GnmiContext;
   readonly #open = new Map<GnmiSubscription, string>();
   readonly #ofClient = new Map<string, number>();
-  #gets = 0;
-  /** The last Get of each. */
-  readonly #lanes: (Promise<Buffer | Refusal> | undefined)[] = [];
+  /** Of Gets. */
+  readonly #lanes = Array.from({ length: getLanes }, () => new SerialQueue(Infinity));
 
   constructor(context: GnmiContext) {
     this.#context = context;
@@ -66,21 +66,13 @@ export class GnmiService {
   /** Few are made at a time: each takes turns with others, and holds what it has made until it is sent. */
   async #get(request: GetRequest, isCancelled: () => boolean): Promise<Buffer | Refusal> {
     const { gnmiMaxStreams } = this.#context.limits;
-    if (this.#gets >= gnmiMaxStreams) {
+    if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= gnmiMaxStreams) {
       return { code: status.RESOURCE_EXHAUSTED, details: `no more than ${gnmiMaxStreams} Get RPCs at a time` };
     }
-    this.#gets += 1;
-    const lane = this.#gets % getLanes;
-    const before = this.#lanes[lane];
-    const answer = (async () => {
-      await before?.catch(() => undefined);
+    const lane = this.#lanes.reduce((least, one) => (one.length < least.length ? one : least));
+    return lane.run(async () => {
       if (isCancelled()) return { code: status.CANCELLED, details: 'cancelled by the client' };
       return answerGet(this.#context, request, isCancelled);
-    })();
-    this.#lanes[lane] = answer;
-    return answer.finally(() => {
-      this.#gets -= 1;
-      if (this.#lanes[lane] === answer) this.#lanes[lane] = undefined;
     });
   }
 

@@ -23,15 +23,18 @@ import { type Refusal } from '../core/gnmi/refusal.ts';
 import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
 import { type PlannedSubscription, type SubscribePlan } from '../core/gnmi/subscribe-plan.ts';
 import { type Slot, slotOf } from '../schemas/slot.ts';
+import { slotsOf } from './api-context.ts';
 import { type GnmiContext } from './gnmi-context.ts';
-import { GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { GnmiCoverage } from './gnmi-coverage.ts';
 import { behind, laterOf } from './gnmi-group.ts';
+import { watchForgotten } from './forgotten-slots.ts';
 import { type FedChange, type HealthChange, type HubReader } from './gnmi-hub.ts';
 import { GnmiOutbox, type Marker } from './gnmi-outbox.ts';
 import { refuseIncomplete, unavailable } from './gnmi-request.ts';
 import { GnmiTeller } from './gnmi-teller.ts';
 import { GnmiWalk } from './gnmi-walk.ts';
 import { type GnmiWriter } from './gnmi-writer.ts';
+import { leavesInPages } from './leaf-pages.ts';
 import { LastSent } from './last-sent.ts';
 
 export interface GnmiStreamOptions {
@@ -46,14 +49,12 @@ export interface GnmiStreamOptions {
   readonly end: (refusal: Refusal | null) => void;
 }
 
-const pageLeaves = 1_000;
-
 /** A walk, and whether a sync follows it. */
 interface Pass {
   readonly walk: GnmiWalk;
   readonly sync: boolean;
-  /** Of the slots that are walked, how often each had been forgotten when the walk began (G4). */
-  readonly resets?: ReadonlyMap<Slot, number>;
+  /** A slot that was forgotten since the walk began (G4). */
+  readonly forgotten?: () => Slot | undefined;
 }
 
 export class GnmiStream implements HubReader {
@@ -117,12 +118,8 @@ export class GnmiStream implements HubReader {
   /** All of `devices`, and the sync. */
   #wholePass(devices: readonly string[]): Pass {
     const { state, slots } = this.#options.context;
-    const resets = new Map<Slot, number>();
-    for (const device of devices) {
-      const slot = slotOf(device, slots);
-      if (!resets.has(slot)) resets.set(slot, state.resets(slot));
-    }
-    return { walk: this.#walk(devices, this.#all), sync: true, resets };
+    const forgotten = watchForgotten(state, slotsOf(devices, slots));
+    return { walk: this.#walk(devices, this.#all), sync: true, forgotten };
   }
 
   poll(): void {
@@ -156,10 +153,10 @@ export class GnmiStream implements HubReader {
   }
 
   /** The present values are out: what waits in the outbox was put there before the sync (S11). */
-  #walked({ resets = new Map() }: Pass): void {
-    const { plan, context } = this.#options;
-    for (const [slot, count] of resets) {
-      if (context.state.resets(slot) === count) continue;
+  #walked({ forgotten }: Pass): void {
+    const { plan } = this.#options;
+    const slot = forgotten?.();
+    if (slot !== undefined) {
       this.onSlotReset(slot); // G4
       return;
     }
@@ -313,12 +310,8 @@ export class GnmiStream implements HubReader {
   #removalNs(device: string): bigint {
     const { state, clock } = this.#options.context;
     let latestNs = this.#teller.toldNs(device);
-    for (let after = ''; ;) {
-      const page = leavesOf(state.store, this.#all, device, after, pageLeaves);
-      for (const { timestampNs } of page) latestNs = laterOf(latestNs, timestampNs);
-      after = page.at(-1)?.key ?? after;
-      if (page.length < pageLeaves) break;
-    }
+    for (const { timestampNs } of leavesInPages(state.store, this.#all.patterns, device))
+      latestNs = laterOf(latestNs, timestampNs);
     if (latestNs === null) return clock.nowNs();
     return this.#all.coversAnyHealth() ? laterOf(behind(latestNs), clock.nowNs()) : behind(latestNs);
   }

@@ -9,9 +9,10 @@
  *     Leaves that are under no guarantee any more come one by one (AG1 of gnmi-group.ts).
  */
 import { type PathElem } from '../schemas/path.ts';
-import { type GnmiCoverage, leavesOf } from './gnmi-coverage.ts';
+import { type GnmiCoverage } from './gnmi-coverage.ts';
 import { type AtomicGroup, rootKeyOf, storedGroup } from './gnmi-group.ts';
 import { type HealthLeaf } from './gnmi-health.ts';
+import { leavesInPages } from './leaf-pages.ts';
 import { type LeafView, type StoreView } from './store.ts';
 
 export interface WalkSink {
@@ -33,7 +34,7 @@ export interface WalkOptions {
   readonly sink: WalkSink;
 }
 
-const pageLeaves = 256;
+const perPage = 256;
 
 export class GnmiWalk {
   readonly #options: WalkOptions;
@@ -67,15 +68,13 @@ export class GnmiWalk {
 
   #stepDevice(device: string, mustStop: () => boolean): boolean {
     const { store, coverage } = this.#options;
-    for (;;) {
-      const page = leavesOf(store, coverage, device, this.#after, pageLeaves);
-      for (const leaf of page) {
-        this.#after = leaf.key; // W1
-        this.#visit(device, leaf);
-        if (mustStop()) return false;
-      }
-      if (page.length < pageLeaves) return true;
+    const pages = { after: this.#after, perPage };
+    for (const leaf of leavesInPages(store, coverage.patterns, device, pages)) {
+      this.#after = leaf.key; // W1
+      this.#visit(device, leaf);
+      if (mustStop()) return false;
     }
+    return true;
   }
 
   #visit(device: string, leaf: LeafView): void {

@@ -118,6 +118,7 @@ export class LogWatch {
     logger.warn({ topic, clusterId: identity.clusterId, before, now: tag }, 'state is another log now');
     onOtherLog(); // W1
   }
+
   /** W2. Said once: it is asked for again all the time. What was known once stays. */
   #windowNotKnown(cause: string): void {
     if (this.#topicWindowMs !== null || this.#isUnknownSaid) return;

@@ -6,6 +6,7 @@ import { parsePath } from '../schemas/path.ts';
 import { type Slot, slotOf } from '../schemas/slot.ts';
 import { type ValueEncoding } from '../schemas/value.ts';
 import { formatLeaf } from './leaf-json.ts';
+import { leavesInPages } from './leaf-pages.ts';
 import { choice, formatPageToken, integer, invalid, pageToken, type Parameters } from './parameters.ts';
 import { encodings, limitRange } from './query-parameters.ts';
 import { type LeafSelection, type LeafView, type NamedPattern, type StoreView } from './store.ts';
@@ -58,8 +59,6 @@ export interface StatePage {
  */
 const pageCharsMax = 16 * 1024 * 1024;
 
-/** A device of an ordinary size is one part: each costs a search in its leaves. */
-const leavesPerPart = 1_000;
 /** Some 10 µs each. */
 const leavesPerLook = 32;
 
@@ -83,7 +82,8 @@ export async function answerQuestion(
     const after = device === afterDevice ? afterKey : '';
     const slot: Slot = slotOf(device, source.slots);
     // One more than there is room for, to know whether there is more.
-    for (const leaf of leavesOf(store, question.patterns, device, after, question.limit - leaves.length + 1)) {
+    const limit = question.limit - leaves.length + 1;
+    for (const leaf of leavesInPages(store, question.patterns, device, { after, limit })) {
       cutShort = leaves.length >= question.limit || charsLeft <= 0;
       if (cutShort) break;
       const text = formatLeaf(leaf, slot, question.encoding, nowNs);
@@ -98,27 +98,6 @@ export async function answerQuestion(
   const total = await countLeaves(question.patterns, devices, store, turns);
   const next = cutShort && last !== undefined ? formatPageToken([last.device, last.key]) : null;
   return { leaves, total, next };
-}
-
-/** In parts, between which the turn may end. */
-function* leavesOf(
-  store: StoreView,
-  patterns: readonly NamedPattern[],
-  device: string,
-  after: string,
-  limit: number,
-): Generator<LeafView> {
-  let left = limit;
-  let from = after;
-  while (left > 0) {
-    const asked = Math.min(left, leavesPerPart);
-    const part = store.select(patterns).leaves(device, from, asked);
-    yield* part;
-    const last = part.at(-1);
-    if (last === undefined || part.length < asked) return;
-    from = last.key;
-    left -= part.length;
-  }
 }
 
 /** Of all devices at once, where they are asked for: a sum over paths. Else device by device. */

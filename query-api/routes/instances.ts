@@ -1,8 +1,9 @@
 /** `/api/v1/instances`: the processes of this cluster that we have seen lately, and the wish that one holds no slots. */
+import { type Instance } from '../../schemas/instance.ts';
 import { type Placement } from '../../schemas/ownership.ts';
 import { instancesAnswer } from '../answers/cluster.ts';
 import { drainAnswer, resumeAnswer } from '../answers/ownership.ts';
-import { type ApiContext, requireTables } from '../api-context.ts';
+import { type ApiContext, requireTables, type TablesView } from '../api-context.ts';
 import { changedByOf } from '../changed-by.ts';
 import { isDraining } from '../group-map.ts';
 import { pageOf } from '../parameters.ts';
@@ -61,25 +62,28 @@ export function instanceRoutes(context: ApiContext): Route[] {
 function listInstances(context: ApiContext, request: ApiRequest): Answer {
   const tables = requireTables(context);
   const { sightings } = tables;
-  const present = new Map([...tables.instances.entries()].filter(([id]) => sightings.isAlive(id)));
-  const { entries, next } = pageOf([...present.keys()].sort(), request.parameters, context.limits);
-  const page = new Set(entries);
-  const instances = [...present].filter(([id]) => page.has(id)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return success({
-    instances: instances.map(([id, instance]) => ({
-      instance: id,
-      role: instance.role,
-      http: orNull(instance.http),
-      gnmi: orNull(instance.gnmi),
-      zone: orNull(instance.zone),
-      version: instance.version,
-      seenMs: sightings.seenMs(id) ?? null,
-      draining: isDraining(tables, instance),
-      load: instance.load / 1000,
-      slots: instance.slots.length,
-    })),
-    next,
+  const present = [...tables.instances.entries()].map(([id]) => id).filter((id) => sightings.isAlive(id));
+  const { entries, next } = pageOf(present.sort(), request.parameters, context.limits);
+  const instances = entries.flatMap((id) => {
+    const instance = tables.instances.get(id);
+    return instance === undefined ? [] : [instanceDocument(tables, id, instance)];
   });
+  return success({ instances, next });
+}
+
+function instanceDocument(tables: TablesView, id: string, instance: Instance): object {
+  return {
+    instance: id,
+    role: instance.role,
+    http: orNull(instance.http),
+    gnmi: orNull(instance.gnmi),
+    zone: orNull(instance.zone),
+    version: instance.version,
+    seenMs: tables.sightings.seenMs(id) ?? null,
+    draining: isDraining(tables, instance),
+    load: instance.load / 1000,
+    slots: instance.slots.length,
+  };
 }
 
 async function drain(context: ApiContext, request: ApiRequest): Promise<Answer> {

@@ -8,6 +8,7 @@ import { type ApiContext, isSynced, requireDevice, requireTables, slotsOf } from
 import { stateAnswer } from '../answers/state.ts';
 import { deviceNames } from '../device-filter.ts';
 import { type Requirement } from '../divert.ts';
+import { watchForgotten } from '../forgotten-slots.ts';
 import { integer, single, type Parameters } from '../parameters.ts';
 import {
   deviceFilter,
@@ -102,11 +103,11 @@ async function answerHere(
   const positions = slots.flatMap((slot) => context.state.complete(slot) ?? []);
   const cursor = encodeCursor(positions, context.state.logTag);
   const source = { store: context.state.store, slots: context.slots, clock: context.clock };
-  const resets = slots.map((slot) => context.state.resets(slot));
+  const slotForgotten = watchForgotten(context.state, slots);
   const judgedMonotonicMs = context.clock.monotonicMs();
   const page = await answerQuestion(question, devices, source, signal);
   // The answer took turns: a slot forgotten in between has leaves missing, and what was read first has aged meanwhile.
-  const forgotten = slots.find((slot, at) => context.state.resets(slot) !== resets[at]);
+  const forgotten = slotForgotten();
   if (forgotten !== undefined) {
     const detail = `slot ${forgotten} was forgotten while it was read, and is read anew`;
     throw new HoldfastError('NOT_CAUGHT_UP', detail, { retryable: true, facts: { slot: forgotten } });

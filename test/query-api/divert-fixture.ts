@@ -33,6 +33,20 @@ const candidateOf = (instance: string, http: string, cost: number, more: Partial
   ...more,
 });
 
+/** Lends whatever is asked for; `freshness` is that of a slot from then on, `released` how many loans came back. */
+export function countingLender() {
+  let held = false;
+  const counted = { released: 0 };
+  const lender: SlotLender = {
+    borrow: () => {
+      held = true;
+      return Promise.resolve(() => void (counted.released += 1));
+    },
+  };
+  const freshness = (): SlotFreshness => (held ? { kind: 'known', stalenessMs: 1 } : { kind: 'absent' });
+  return { lender, freshness, counted };
+}
+
 interface EntryOptions {
   readonly hedging?: boolean;
   /** What it says of its own slots; without: it holds none. */

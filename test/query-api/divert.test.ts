@@ -8,7 +8,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { epoch, slots } from './api-fixture.ts';
 import { type BadPeer, httpPeer, problemReply, rawPeer, stateReply } from './bad-peer.ts';
-import { bad, outcomesOf, path, report, startEntry, startHolder, stopAll } from './divert-fixture.ts';
+import { bad, countingLender, outcomesOf, path, report, startEntry, startHolder, stopAll } from './divert-fixture.ts';
 
 afterEach(stopAll);
 
@@ -269,20 +269,10 @@ test('read your writes: who is behind the cursor asks one that reported it, else
 });
 
 test('slots that nobody offers are borrowed for one answer, and given back', async () => {
-  let held = false;
-  let released = 0;
-  const lender = {
-    borrow: async () => {
-      held = true;
-      return () => void (released += 1);
-    },
-  };
-  const entry = await startEntry([], {
-    lender,
-    freshness: () => (held ? { kind: 'known', stalenessMs: 1 } : { kind: 'absent' }),
-  });
+  const { lender, freshness, counted } = countingLender();
+  const entry = await startEntry([], { lender, freshness });
   const reply = await entry.ask('/api/v1/state');
-  expect([reply.status, reply.headers.get('holdfast-divert'), released]).toEqual([200, 'local', 1]);
+  expect([reply.status, reply.headers.get('holdfast-divert'), counted.released]).toEqual([200, 'local', 1]);
   expect(await outcomesOf(entry)).toEqual(['absent borrowed 1']);
 });
 

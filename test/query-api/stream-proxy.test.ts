@@ -1,10 +1,9 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { request as httpRequest } from 'node:http';
-import { type SlotLender } from '../../query-api/divert.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Api } from './api-fixture.ts';
 import { httpPeer, rawPeer } from './bad-peer.ts';
-import { bad, outcomesOf, startEntry, startHolder, stopAll } from './divert-fixture.ts';
+import { bad, countingLender, outcomesOf, startEntry, startHolder, stopAll } from './divert-fixture.ts';
 
 afterEach(stopAll);
 
@@ -96,22 +95,12 @@ test('SP1: a client that does not read keeps the proxy from reading', async () =
 });
 
 test('a stream of slots that nobody offers is answered from borrowed ones, given back when its client has gone', async () => {
-  let held = false;
-  let released = 0;
-  const lender: SlotLender = {
-    borrow: async () => {
-      held = true;
-      return () => void (released += 1);
-    },
-  };
-  const entry = await startEntry([], {
-    lender,
-    freshness: () => (held ? { kind: 'known', stalenessMs: 1 } : { kind: 'absent' }),
-  });
+  const { lender, freshness, counted } = countingLender();
+  const entry = await startEntry([], { lender, freshness });
   const { text } = await readStream(entry, streamPath, (so) => {
-    if (so.includes('event: synced')) expect(released).toBe(0);
+    if (so.includes('event: synced')) expect(counted.released).toBe(0);
     return so.includes('event: synced');
   });
   expect(text).toContain('synced');
-  await eventually('given back', 1_000, () => released === 1);
+  await eventually('given back', 1_000, () => counted.released === 1);
 });
