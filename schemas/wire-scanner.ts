@@ -44,12 +44,12 @@ export class WireScanner {
         kind = 'update';
         this.notification(this.length(end));
       } else if (tag === 0x18) {
-        if (kind === 'update') this.reset();
+        this.reset();
         kind = 'sync';
         this.varint(end);
         this.synced = this.low !== 0 || this.high !== 0;
       } else if (tag === 0x22) {
-        if (kind === 'update') this.reset();
+        this.reset();
         kind = 'error';
         this.message(this.length(end));
       } else this.skip(tag, end);

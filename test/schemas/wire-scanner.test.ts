@@ -100,13 +100,9 @@ test('nothing of the message before is left', () => {
 test('Z2: of a oneof the last counts; a notification in parts is one', () => {
   const update = gnmi.SubscribeResponse.encode({ update: { timestamp: 5n, delete: [parsePath('/a')] } });
   const sync = gnmi.SubscribeResponse.encode({ syncResponse: true });
-  for (const parts of [
-    [update, sync],
-    [sync, update],
-    [update, update],
-    [update, sync, update],
-    [sync, update, sync],
-  ]) {
+  const error = gnmi.SubscribeResponse.encode({ error: { code: 5, message: 'gone' } });
+  const members = [update, sync, error];
+  for (const parts of members.flatMap((a) => members.flatMap((b) => [[a, b], ...members.map((c) => [a, b, c])]))) {
     const bytes = Buffer.concat(parts);
     expect(scan(bytes)).toEqual(reference(bytes));
   }
