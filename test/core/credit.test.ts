@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { Credit } from '../../core/credit.ts';
 
 const frames = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 60 });

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { NumberLists } from '../../core/number-lists.ts';
 
 test('lists stay what they were while others come and go, and places are used again (NL1)', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { beginningLength, elementEnd, pathBeginning, PathElements } from '../../core/path-elements.ts';
 import { formatElems, parsePath, PathMalformed, type PathElem } from '../../schemas/path.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { PathSelection } from '../../core/path-selection.ts';
 import { PathTable } from '../../core/path-table.ts';
 import { compilePattern } from '../../schemas/path-pattern.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { chunkMask, LeafColumns } from '../../core/leaf-columns.ts';
 import { RowIndex } from '../../core/row-index.ts';
 

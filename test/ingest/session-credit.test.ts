@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type SessionCredit, UnackedBudget } from '../../ingest/session-credit.ts';
 
 /** The invariants C1–C3 of session-credit.ts. */

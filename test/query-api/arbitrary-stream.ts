@@ -1,5 +1,5 @@
 /** Random lives of a stream: what devices change, how fast the reader takes it, when it is cut off. */
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { encodeTypedValue } from '../../schemas/value.ts';
 import { slotOf } from '../../schemas/slot.ts';
 import { settled } from '../support/fake-clock.ts';

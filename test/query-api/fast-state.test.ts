@@ -1,7 +1,7 @@
 /** Two servers over one state: one with the fast answer, one without. Whatever is asked, they must not differ (FS1, FS2). */
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { createMetrics } from '../../core/metrics.ts';
 import { slotOf } from '../../schemas/slot.ts';

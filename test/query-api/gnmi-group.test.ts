@@ -3,7 +3,7 @@
  * tests: whatever it is told must leave it with what is stored.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { applyNotification } from '../../replicator/apply.ts';
 import { explode, plainFacts } from '../../replicator/explode.ts';
 import { type DeviceState, SlotTable } from '../../replicator/slot-table.ts';

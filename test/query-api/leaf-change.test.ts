@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { leafChange } from '../../query-api/leaf-change.ts';
 import { LeafStore } from '../../query-api/leaf-store.ts';
 import { parsePath } from '../../schemas/path.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { compilePattern } from '../../schemas/path-pattern.ts';
 import { parsePath } from '../../schemas/path.ts';
 import { LeafStore } from '../../query-api/leaf-store.ts';

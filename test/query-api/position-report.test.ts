@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type InstanceSlot } from '../../schemas/instance.ts';
 import { comparePositions } from '../../schemas/position.ts';
 import { concludeFrom, reportSlots } from '../../query-api/position-report.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { rank } from '../../query-api/rank.ts';
 import { type Candidate } from '../../query-api/candidate.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type Candidate, type ReportedSlot } from '../../query-api/candidate.ts';
 import { type Choice, select } from '../../query-api/select.ts';
 import { type SlotFreshness } from '../../query-api/slot-freshness.ts';

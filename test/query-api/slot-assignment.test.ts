@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { hashText, scoreOf } from '../../query-api/hash-score.ts';
 import { type AssignmentMember, assignSlots, slotsHeldMax } from '../../query-api/slot-assignment.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type LogRecord } from '../../core/kafka/log-reader.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { createMetrics } from '../../core/metrics.ts';

@@ -3,7 +3,7 @@
  * or they prove nothing.
  */
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type LeafChange, type StateFeed, type StateListener } from '../../query-api/state-feed.ts';
 import { cutSteps, play, readSteps, writeLeaves } from './arbitrary-stream.ts';
 import { type LifeOptions, StreamedLife } from './streamed-life.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { decodeCursor } from '../../schemas/cursor.ts';
 import { type Device } from '../../schemas/device.ts';
 import { slotOf } from '../../schemas/slot.ts';

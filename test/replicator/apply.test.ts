@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { applyNotification, type RecordPoint } from '../../replicator/apply.ts';
 import { type DeviceFacts, explode, plainFacts } from '../../replicator/explode.ts';
 import { type DeviceState, SlotTable } from '../../replicator/slot-table.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type WriterRecord } from '../../core/kafka/slot-host.ts';
 import { type RecordPoint } from '../../replicator/apply.ts';
 import { type Cause, ConflationWindow } from '../../replicator/conflation.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { DeviceLeaves } from '../../replicator/device-leaves.ts';
 import { compilePattern } from '../../schemas/path-pattern.ts';
 import { formatElems, type PathElem } from '../../schemas/path.ts';

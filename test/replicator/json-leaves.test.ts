@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { jsonLeaves } from '../../replicator/json-leaves.ts';
 
 /** Puts the leaves together again. Member names may repeat nowhere here, so nothing is lost. */

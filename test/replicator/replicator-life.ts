@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type LogRecord } from '../../core/kafka/log-reader.ts';
 import { plainFacts } from '../../replicator/explode.ts';
 import { StateRestore } from '../../replicator/restore.ts';

@@ -1,7 +1,7 @@
 /**
  * Control runs: with a feature switched off the tests that stand for it must fail, or they prove nothing.
  */
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { referenceState } from './reference-model.ts';
 import { arbitraryLog, leavesOf, replicatorOn } from './replicator-life.ts';
 import { StateLog, TelemetryLog } from './telemetry-log.ts';

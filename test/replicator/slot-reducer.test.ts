@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { plainFacts } from '../../replicator/explode.ts';
 import { SlotReducer } from '../../replicator/slot-reducer.ts';
 import { SlotTable } from '../../replicator/slot-table.ts';

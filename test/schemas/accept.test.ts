@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { accept, deletes } from '../../schemas/accept.ts';
 
 const at = (timestampNs: bigint, value = 'a') => ({ timestampNs, value: Buffer.from(value) });

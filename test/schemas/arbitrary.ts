@@ -1,5 +1,5 @@
 /** Random values of the things schemas/ speaks of. */
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type Device } from '../../schemas/device.ts';
 import { type Path, type PathElem } from '../../schemas/path.ts';
 import { type Subscription, subscriptionModes } from '../../schemas/subscription.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { CursorMalformed, decodeCursor, encodeCursor, isOfOtherLog, logTag } from '../../schemas/cursor.ts';
 import { uint64 } from './arbitrary.ts';
 

@@ -1,5 +1,5 @@
 import { test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { instanceCodec } from '../../schemas/instance.ts';
 import { anyText, int64, uint32, uint64, wholeMs } from './arbitrary.ts';
 import { checkRecord } from './record-check.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { verbatimJson } from '../../schemas/json-text.ts';
 
 test('V10, V17: JSON is copied without its outer blanks, digits and all', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { leafCodec, leafContentCodec } from '../../schemas/leaf.ts';
 import { decodeTypedValue, encodeTypedValue } from '../../schemas/value.ts';
 import { anyText, anyTypedValue, int64 } from './arbitrary.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { type MarkerSubscription, emptyMarker, markerCodec } from '../../schemas/marker.ts';
 import { recordKinds } from '../../schemas/position.ts';
 import { subscriptionModes } from '../../schemas/subscription.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { type DeviceMessage, MessageMalformed, decodeDeviceMessage, joinPath } from '../../schemas/notification.ts';
 import { type Path, formatPath, parsePath } from '../../schemas/path.ts';

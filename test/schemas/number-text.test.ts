@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { formatDecimal, formatDouble, formatFloat } from '../../schemas/number-text.ts';
 
 test('V6: the shortest text that is the same float32', () => {

@@ -1,5 +1,5 @@
 import { test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import {
   type SlotOwnership,
   placementCodec,

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { parsePath, type PathElem } from '../../schemas/path.ts';
 import { compilePattern, hasWildcard } from '../../schemas/path-pattern.ts';
 

@@ -1,5 +1,5 @@
 import { test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { profileCodec } from '../../schemas/profile.ts';
 import { subscriptionModes } from '../../schemas/subscription.ts';
 import { anySubscription, anyText, int64 } from './arbitrary.ts';

@@ -1,6 +1,6 @@
 /** What every record type must do, asked of its codec and its .proto file together. */
 import { expect } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { RecordMalformed } from '../../schemas/position.ts';
 import { type RecordCodec } from '../../schemas/record-codec.ts';
 import { type EnumNames, plain, readByProtobufjs, throughProtobufjs } from './reflection.ts';

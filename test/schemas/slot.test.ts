@@ -1,5 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { murmur2, slotOf } from '../../schemas/slot.ts';
 
 /** The client library's own, which has no types and is no part of its interface. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { deviceStates, deviceStatusCodec } from '../../schemas/status.ts';
 import { anyText, int64, uint64 } from './arbitrary.ts';
 import { checkRecord } from './record-check.ts';

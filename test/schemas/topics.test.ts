@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { formatElems } from '../../schemas/path.ts';
 import { RecordMalformed } from '../../schemas/position.ts';
 import { schemaTexts } from '../../schemas/proto-texts.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { MessageMalformed, WireReader } from '../../schemas/wire-reader.ts';
 import { WireWriter } from '../../schemas/wire-writer.ts';
 import { int64, uint32, uint64 } from './arbitrary.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../support/properties.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { MessageMalformed, decodeDeviceMessage } from '../../schemas/notification.ts';
 import { parsePath } from '../../schemas/path.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { formatClaim, isClaimedElsewhere, nextEpoch, parseClaim } from '../../../core/kafka/claim.ts';
 
 const u64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });

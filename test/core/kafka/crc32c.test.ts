@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { expect, test } from '@jest/globals';
 import { crc32c, loadNativeCrc32c, nativeCrc32c, portableCrc32c } from '../../../core/kafka/crc32c.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { HoldfastError } from '../../../core/errors.ts';
 import { type Joined } from '../../../core/kafka/coordinator.ts';
 import { type DecodedReport, encodeHeldReport, reportBytesMax } from '../../../core/kafka/held-report.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { formatPeerLine, parsePeerLine, peerLineBytesMax } from '../../../core/kafka/peer-line.ts';
 
 const incarnation = fc.string({ minLength: 1, maxLength: 40 }).filter((text) => !/[ \n]/.test(text));

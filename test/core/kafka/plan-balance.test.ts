@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { balanceOwners, giveFree } from '../../../core/kafka/plan-balance.ts';
 import { draftSlots, type PlanMember, type SlotDraft } from '../../../core/kafka/plan-draft.ts';
 import { PlanLoads } from '../../../core/kafka/plan-loads.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { draftSlots, type PlanMember, type SlotDraft } from '../../../core/kafka/plan-draft.ts';
 import { chooseStandbys } from '../../../core/kafka/plan-standby.ts';
 import { memberReport } from '../../support/plan-group.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { computePlan, nextPlanVersion, noPlacements, reasonOf } from '../../../core/kafka/plan.ts';
 import { ownershipReasons, type Plan } from '../../../schemas/ownership.ts';
 import { countsOf, holding, instancesOf, memberReport as report, PlanGroup } from '../../support/plan-group.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import encodeRecord from 'kafkajs/src/protocol/recordBatch/record/v0/index.js';
 import { RecordBatch } from 'kafkajs/src/protocol/recordBatch/v0/index.js';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../support/properties.ts';
 import { slotWeights } from '../../../core/kafka/slot-weights.ts';
 
 /** Slot n has weight `weights[n]`, as its holder reports it; undefined: nobody does. */
