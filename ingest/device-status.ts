@@ -14,6 +14,15 @@ export interface StatusChange {
   readonly retryInMs?: number;
 }
 
+/** A gap that was marked. */
+export interface StatusGap {
+  readonly code: string;
+  readonly detail: string;
+  /** Our clock when the first and the last of what is missing came, or may have come; 0: not known. */
+  readonly fromNs: bigint;
+  readonly toNs: bigint;
+}
+
 export class StatusKeeper {
   readonly #log: DeviceLog;
   readonly #clock: Clock;
@@ -41,6 +50,8 @@ export class StatusKeeper {
       encodings: [],
       models: [],
       gaps: options.gaps,
+      gapFromNs: 0n,
+      gapToNs: 0n,
     };
   }
 
@@ -68,8 +79,10 @@ export class StatusKeeper {
     this.#status = { ...this.#status, gnmiVersion, encodings, models };
   }
 
-  gap(code: string, detail: string): void {
-    this.#status = { ...this.#status, code, detail, gaps: this.#status.gaps + 1n };
+  /** One more gap marker, and when what is missing came. */
+  gap({ code, detail, fromNs, toNs }: StatusGap): void {
+    const gaps = this.#status.gaps + 1n;
+    this.#status = { ...this.#status, code, detail, gaps, gapFromNs: fromNs, gapToNs: toNs };
     this.#log.status(this.#status);
   }
 }

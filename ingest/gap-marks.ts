@@ -6,12 +6,20 @@ import { type DeviceLog } from './slot-writer.ts';
  * Gap markers of one session. The first loss is marked at once; further ones are counted and marked together after a pause, and
  * only when there is room for records: a device that sends nothing but garbage fills neither the log nor our memory.
  */
+export interface MarkedGap {
+  readonly reason: GapReason;
+  readonly detail: string;
+  /** Our clock at the first and at the last of what is missing. */
+  readonly fromNs: bigint;
+  readonly toNs: bigint;
+}
+
 export interface GapMarksOptions {
   readonly log: DeviceLog;
   readonly clock: Clock;
   readonly mayMark: () => boolean;
   /** A marker was appended. */
-  readonly onMarked: (reason: GapReason, detail: string) => void;
+  readonly onMarked: (gap: MarkedGap) => void;
 }
 
 const quietMs = 1_000;
@@ -46,6 +54,6 @@ export class GapMarks {
     this.#pending = null;
     this.#markedAtMs = this.#options.clock.monotonicMs();
     this.#options.log.marker('gap', { reason, detail, lost, lostFromNs: fromNs, lostToNs: toNs });
-    this.#options.onMarked(reason, detail);
+    this.#options.onMarked({ reason, detail, fromNs, toNs });
   }
 }

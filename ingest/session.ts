@@ -1,6 +1,7 @@
 import { type Clock } from '../core/clock.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { WireScanner } from '../schemas/wire-scanner.ts';
+import { type StatusGap } from './device-status.ts';
 import { GapMarks } from './gap-marks.ts';
 import { type IngestMetrics } from './metrics.ts';
 import { type SessionCredit, type SlotAccount } from './session-credit.ts';
@@ -52,7 +53,7 @@ export interface SessionObserver {
   /** The first message came (T18). */
   onConnected(): void;
   onSynced(): void;
-  onGap(failure: DeviceFailure): void;
+  onGap(gap: StatusGap): void;
   /** Something odd that costs nothing: a deprecated error, an empty response. */
   onOddity(what: string): void;
 }
@@ -127,9 +128,9 @@ export class Session implements Watched {
       log: options.log,
       clock: context.clock,
       mayMark: () => !options.account.isFull,
-      onMarked: (reason, detail) => {
+      onMarked: ({ reason, ...gap }) => {
         const code = reason === 'too-large' ? 'MESSAGE_TOO_LARGE' : 'MESSAGE_MALFORMED';
-        options.observer.onGap({ code, detail, retry: 'soon' });
+        options.observer.onGap({ code, ...gap });
       },
     });
     this.outcome = new Promise((resolve) => {

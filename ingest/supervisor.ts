@@ -123,7 +123,7 @@ export class Supervisor {
         () => (this.#lostSinceNs = null),
         () => undefined, // lost with the slot: to be said again
       );
-      this.#status.gap('', '');
+      this.#status.gap({ code: '', detail: '', fromNs: lostFromNs, toNs: lostToNs });
     }
     this.#done = this.#supervise();
   }
@@ -162,7 +162,9 @@ export class Supervisor {
   }
 
   messageRefused(detail: string): void {
-    if (!this.#stopped()) this.#status.gap('MESSAGE_TOO_LARGE', detail);
+    if (this.#stopped()) return;
+    const toNs = this.#context.session.clock.nowNs(); // it came some time before
+    this.#status.gap({ code: 'MESSAGE_TOO_LARGE', detail, fromNs: 0n, toNs });
   }
 
   /** Resolves when the last session is gone. */
@@ -339,7 +341,7 @@ export class Supervisor {
         this.#status.change({ state: 'synced' });
         fleetLog.say({ level: 'info', event: 'device synced', cause: '', fields: { device, address } });
       },
-      onGap: ({ code, detail }) => this.#status.gap(code, detail),
+      onGap: (gap) => this.#status.gap(gap),
       onOddity: (what) => {
         const suppressed = limited.pass(`${device} ${what}`, session.clock.monotonicMs());
         if (suppressed === undefined) return;

@@ -197,9 +197,9 @@ export class DesiredState {
     return missing;
   }
 
-  /** The tag of a record as it is stored. */
-  deviceTag(device: Device): string {
-    return entityTag(deviceCodec.encode(device));
+  /** The tag of a record as it is stored, with what its answer tells beside it. */
+  deviceTag(device: Device, beside: string): string {
+    return entityTag(deviceCodec.encode(device), beside);
   }
 
   profileTag(profile: Profile): string {

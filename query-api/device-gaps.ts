@@ -6,7 +6,22 @@ import { type Clock, type Timer } from '../core/clock.ts';
 import { type StatusRow } from './status-row.ts';
 import { type Rows } from './tables.ts';
 
-type GapListener = (device: string, gaps: bigint) => void;
+/** Gap markers of one device, one or more. */
+export interface DeviceLoss {
+  readonly gaps: bigint;
+  /** Clock of ingest when the first and the last of what is missing came, unix nanoseconds; null: not known. */
+  readonly fromNs: bigint | null;
+  readonly toNs: bigint | null;
+}
+
+/** Two losses of one device as one. */
+export function joinLosses(a: DeviceLoss, b: DeviceLoss): DeviceLoss {
+  const fromNs = a.fromNs === null || b.fromNs === null ? null : a.fromNs < b.fromNs ? a.fromNs : b.fromNs;
+  const toNs = a.toNs === null || b.toNs === null ? null : a.toNs > b.toNs ? a.toNs : b.toNs;
+  return { gaps: a.gaps + b.gaps, fromNs, toNs };
+}
+
+type GapListener = (device: string, loss: DeviceLoss) => void;
 
 const pollMs = 1_000;
 
@@ -41,12 +56,18 @@ export class DeviceGaps {
     return new Map([...this.#status.entries()].map(([device, { status }]) => [device, status.gaps]));
   }
 
+  /** `status` has the times of the newest gap: of several, when the first of them began is not known. */
+  #loss(device: string, gaps: bigint): DeviceLoss {
+    const { gapFromNs = 0n, gapToNs = 0n } = this.#status.get(device)?.status ?? {};
+    return { gaps, fromNs: gaps > 1n || gapFromNs === 0n ? null : gapFromNs, toNs: gapToNs === 0n ? null : gapToNs };
+  }
+
   #poll(): void {
-    const present = this.#read();
-    for (const [device, gaps] of present) {
-      const more = gaps - (this.#known.get(device) ?? gaps);
-      if (more > 0n) for (const listener of this.#listeners) listener(device, more);
+    const before = this.#known;
+    this.#known = this.#read();
+    for (const [device, gaps] of this.#known) {
+      const more = gaps - (before.get(device) ?? gaps);
+      if (more > 0n) for (const listener of this.#listeners) listener(device, this.#loss(device, more));
     }
-    this.#known = present;
   }
 }

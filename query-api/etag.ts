@@ -9,14 +9,23 @@ export interface Preconditions {
   readonly ifNoneMatch: string | undefined;
 }
 
-/** Strong tag: equal for equal bytes of the stored record, whichever instance answers. */
-export function entityTag(encodedRecord: Buffer): string {
-  return `"${createHash('sha256').update(encodedRecord).digest('base64url').slice(0, 22)}"`;
+/**
+ * Strong tag: equal for equal bytes of the stored record, whichever instance answers. What the answer tells beside the
+ * record and nobody can write (a device's status) is its second part: a GET is unchanged if both are, a change is refused
+ * for the record only.
+ */
+export function entityTag(encodedRecord: Buffer, beside?: string): string {
+  return `"${digest(encodedRecord)}${beside === undefined ? '' : `.${digest(beside)}`}"`;
 }
 
-/** Throws `PRECONDITION_FAILED`; `current` undefined: there is no such record. */
+function digest(content: Buffer | string): string {
+  return createHash('sha256').update(content).digest('base64url').slice(0, 22);
+}
+
+/** Throws `PRECONDITION_FAILED`; `current` is the tag of the record alone, undefined: there is no such record. */
 export function requirePreconditions(preconditions: Preconditions, current: string | undefined): void {
-  const { ifMatch, ifNoneMatch } = preconditions;
+  const ifMatch = ofRecord(preconditions.ifMatch);
+  const ifNoneMatch = ofRecord(preconditions.ifNoneMatch);
   if (ifMatch !== undefined && !matchesTag(ifMatch, current)) {
     const found = current === undefined ? 'it does not exist' : `its ETag is ${current}`;
     throw new HoldfastError('PRECONDITION_FAILED', `it is not as If-Match says: ${found}; read it again`, {
@@ -28,6 +37,10 @@ export function requirePreconditions(preconditions: Preconditions, current: stri
       facts: { etag: current ?? null },
     });
   }
+}
+
+function ofRecord(header: string | undefined): string | undefined {
+  return header?.replaceAll(/\.[\w-]*"/g, '"');
 }
 
 /** For If-None-Match, which compares weakly (RFC 9110): a proxy that compresses answers makes their tags weak. */

@@ -1,4 +1,6 @@
 /** Server-sent events as text: https://html.spec.whatwg.org/multipage/server-sent-events.html. Pure. */
+import { type DeviceLoss } from './device-gaps.ts';
+
 export type StreamEvent = 'update' | 'delete' | 'synced' | 'gap' | 'heartbeat';
 
 /** Sent once at the start: how long a browser waits before it comes back, ms. Proxies pass the headers on with it. */
@@ -13,9 +15,14 @@ export function formatEvent(event: StreamEvent, data: string, id: string | null)
 /** The reader stands where nobody can go on from: it is sent the full state. */
 export type StreamGap = 'cursor-expired' | 'cursor-unknown';
 
-/** `device` null: all devices of the stream. `lost`: how many gaps were marked, null where nobody knows. */
-export function gapText(reason: StreamGap | 'device', device: string | null, lost: bigint | null): string {
-  return JSON.stringify({ reason, device, lost: lost === null ? null : lost.toString(), from: null, to: null });
+/** Of all devices of the stream; what and how much is missing nobody knows. */
+export function streamGapText(reason: StreamGap): string {
+  return JSON.stringify({ reason, device: null, lost: null, from: null, to: null });
+}
+
+export function deviceGapText(device: string, { gaps, fromNs, toNs }: DeviceLoss): string {
+  const [lost, from, to] = [gaps, fromNs, toNs].map((count) => count?.toString() ?? null);
+  return JSON.stringify({ reason: 'device', device, lost, from, to });
 }
 
 /** An event ends with the leaf with which it has this many characters: one write of a socket carries it. */

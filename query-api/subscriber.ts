@@ -19,12 +19,20 @@ import { type Position } from '../schemas/position.ts';
 import { type Slot } from '../schemas/slot.ts';
 import { type ValueEncoding } from '../schemas/value.ts';
 import { type ChangeTexts } from './change-text.ts';
-import { type DeviceGaps } from './device-gaps.ts';
+import { type DeviceGaps, type DeviceLoss, joinLosses } from './device-gaps.ts';
 import { formatLeaf } from './leaf-json.ts';
 import { type StreamMetrics } from './stream-metrics.ts';
 import { type StateView } from './replica.ts';
 import { type SlotFreshness } from './slot-freshness.ts';
-import { eventsOf, formatEvent, gapText, retryText, type StreamEvent, type StreamGap } from './sse-text.ts';
+import {
+  deviceGapText,
+  eventsOf,
+  formatEvent,
+  retryText,
+  type StreamEvent,
+  type StreamGap,
+  streamGapText,
+} from './sse-text.ts';
 import { type LeafChange, type StateListener } from './state-feed.ts';
 import { type StreamSink } from './stream-answer.ts';
 import { StreamCursor } from './stream-cursor.ts';
@@ -70,7 +78,7 @@ export class Subscriber implements StateListener {
   readonly #walk: StreamWalk;
   readonly #replay: StreamReplay;
   readonly #ended = new AbortController();
-  readonly #lost = new Map<string, bigint>();
+  readonly #lost = new Map<string, DeviceLoss>();
   #gap: StreamGap | null;
   #isSynced = false;
   #settlesWhenWritten = false;
@@ -121,7 +129,7 @@ export class Subscriber implements StateListener {
       clock.every(joinMs, () => this.#onJoin()),
     ];
     const leave = state.feed.listen(this, filter.slots); // SS1
-    const leaveGaps = deviceGaps.listen((device, lost) => this.#onDeviceGap(device, lost));
+    const leaveGaps = deviceGaps.listen((device, loss) => this.#onDeviceGap(device, loss));
     try {
       await writer.write(retryText);
       if (this.#gap === null) this.#begin(this.#options.from);
@@ -185,9 +193,10 @@ export class Subscriber implements StateListener {
     this.#wake();
   }
 
-  #onDeviceGap(device: string, lost: bigint): void {
+  #onDeviceGap(device: string, loss: DeviceLoss): void {
     if (!this.#options.filter.isMember(device)) return;
-    this.#lost.set(device, (this.#lost.get(device) ?? 0n) + lost);
+    const before = this.#lost.get(device);
+    this.#lost.set(device, before === undefined ? loss : joinLosses(before, loss));
     this.#wake();
   }
 
@@ -252,7 +261,7 @@ export class Subscriber implements StateListener {
     this.#isSynced = false;
     this.#settlesWhenWritten = false;
     metrics.gaps.inc({ reason });
-    await this.#write(writer, 'gap', gapText(reason, null, null), this.#cursor.text);
+    await this.#write(writer, 'gap', streamGapText(reason), this.#cursor.text);
     for (;;) {
       const kinds = this.#kinds();
       if (kinds.includes('absent')) return 'absent';
@@ -338,10 +347,10 @@ export class Subscriber implements StateListener {
   }
 
   async #writeDeviceGap(writer: StreamWriter): Promise<void> {
-    for (const [device, lost] of this.#lost) {
+    for (const [device, loss] of this.#lost) {
       this.#lost.delete(device);
       this.#options.metrics.gaps.inc({ reason: 'device' });
-      await this.#write(writer, 'gap', gapText('device', device, lost), this.#id);
+      await this.#write(writer, 'gap', deviceGapText(device, loss), this.#id);
     }
   }
 

@@ -399,6 +399,9 @@ message DeviceStatus {
   repeated string encodings = 10;
   repeated gnmi.ModelData models = 11;
   uint64 gaps = 12;
+  // Of the newest gap: our clock when the first and the last of what is missing came, or may have come; 0: not known.
+  int64 gap_from_ns = 13;
+  int64 gap_to_ns = 14;
 }
 
 enum DeviceState {

@@ -24,6 +24,9 @@ export interface DeviceStatus {
   readonly models: readonly ModelData[];
   /** Gap markers written for the device since it was added. */
   readonly gaps: bigint;
+  /** Of the newest gap: our clock when the first and the last of what is missing came, or may have come; 0: not known. */
+  readonly gapFromNs: bigint;
+  readonly gapToNs: bigint;
 }
 
 const deviceStatusType: MessageType<DeviceStatus> = messageType<DeviceStatus>({
@@ -39,6 +42,8 @@ const deviceStatusType: MessageType<DeviceStatus> = messageType<DeviceStatus>({
   encodings: texts(10),
   models: list(11, modelDataType),
   gaps: uint64(12),
+  gapFromNs: int64(13),
+  gapToNs: int64(14),
 });
 
 export const deviceStatusCodec: RecordCodec<DeviceStatus> = recordCodec('holdfast.v1.DeviceStatus', deviceStatusType);

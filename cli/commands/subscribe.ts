@@ -63,9 +63,11 @@ function saidIn({ data }: StreamedEvent): readonly Said[] {
 }
 
 function gapText(data: StreamedEvent['data']): string {
-  const { reason, device, lost } = data as { reason: string; device: string | null; lost: string | null };
+  const { reason, device, lost, from, to } = data as Record<'reason', string> &
+    Record<'device' | 'lost' | 'from' | 'to', string | null>;
   if (device === null) return `${reason}: forget what was said before; all values follow`;
-  return printable(`${lost ?? 'some'} of device ${device}: what is known of it may be old`);
+  const [since, until] = [from === null ? '' : ` from ${timeOf(from)}`, to === null ? '' : ` until ${timeOf(to)}`];
+  return printable(`${lost ?? 'some'} of device ${device}${since}${until}: what is known of it may be old`);
 }
 
 function formatSaid({ device, origin, path, timestamp, value, coalesced = 0 }: Said): string {

@@ -14,7 +14,7 @@ import {
 import { author, changes, readsTables, type RouteDescription, takesBody } from '../route-description.ts';
 
 /** Headers of requests that ask about the record's tag. */
-const unchanged = { 'If-None-Match': 'ETag of the record that is known: 304 if it is still that' };
+const unchanged = { 'If-None-Match': 'ETag of the answer that is known: 304 if it is still that' };
 const preconditions = {
   ...author,
   'If-Match': 'Only if the record has this ETag; * for any',
@@ -34,7 +34,7 @@ export const aboutDevices = {
     requestHeaders: unchanged,
     answers: {
       200: { description: 'The device', body: deviceEnvelope, headers: ['ETag'] },
-      304: { description: 'The record is as If-None-Match says', body: null, headers: ['ETag'] },
+      304: { description: 'It is as If-None-Match says', body: null, headers: ['ETag'] },
     },
     codes: [...readsTables, 'DEVICE_UNKNOWN'],
   },
@@ -81,7 +81,7 @@ export const aboutProfiles = {
     requestHeaders: unchanged,
     answers: {
       200: { description: 'The profile', body: profileEnvelope, headers: ['ETag'] },
-      304: { description: 'The record is as If-None-Match says', body: null, headers: ['ETag'] },
+      304: { description: 'It is as If-None-Match says', body: null, headers: ['ETag'] },
     },
     codes: [...readsTables, 'PROFILE_UNKNOWN'],
   },

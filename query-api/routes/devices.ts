@@ -27,8 +27,7 @@ export function deviceRoutes(context: ApiContext): Route[] {
       about: aboutDevices.read,
       answer: (request) => {
         const device = requireDevice(context, param(request, 'name'));
-        const etag = context.desired.deviceTag(device);
-        // The status is part of the answer and no part of the tag, so 304 is for `If-None-Match` of the record only.
+        const etag = deviceTag(context, device);
         if (knowsTag(request.header('if-none-match'), etag))
           return { status: 304, body: null, headers: { ETag: etag } };
         return success(deviceDocument(context, device), { ETag: etag });
@@ -42,7 +41,7 @@ export function deviceRoutes(context: ApiContext): Route[] {
       answer: async (request) => {
         requireTables(context);
         const changed = await context.desired.putDevice(param(request, 'name'), request.body, authorOf(request));
-        const etag = context.desired.deviceTag(changed.record);
+        const etag = deviceTag(context, changed.record);
         return changedAnswer(changed, deviceDocument(context, changed.record), etag);
       },
     },
@@ -78,8 +77,16 @@ function listDevices(context: ApiContext, request: ApiRequest): Answer {
 
 /** The record with its status, as contracts have it; `status` null: no owner has said anything yet. */
 function deviceDocument(context: ApiContext, device: Device): object {
+  return { ...formatDevice(device), status: statusOf(context, device) };
+}
+
+function deviceTag(context: ApiContext, device: Device): string {
+  return context.desired.deviceTag(device, JSON.stringify(statusOf(context, device)));
+}
+
+function statusOf(context: ApiContext, device: Device): object | null {
   const row = context.tables.status.get(device.name);
-  return { ...formatDevice(device), status: row === undefined ? null : statusDocument(row.status) };
+  return row === undefined ? null : statusDocument(row.status);
 }
 
 function statusDocument(status: DeviceStatus): object {

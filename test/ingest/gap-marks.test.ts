@@ -8,12 +8,12 @@ test('the first loss is marked at once, further ones together, and no loss is le
   const clock: Clock = { ...systemClock, monotonicMs: () => nowMs, nowNs: () => BigInt(nowMs) * 1_000_000n };
   const log = new RecordedLog();
   let room = true;
-  const marked: string[] = [];
+  const marked: unknown[] = [];
   const marks = new GapMarks({
     log: new SlotWriter(0, log, recordedContext()).device('leaf-1'),
     clock,
     mayMark: () => room,
-    onMarked: (reason) => marked.push(reason),
+    onMarked: ({ reason, fromNs, toNs }) => marked.push([reason, toNs - fromNs]),
   });
   const said = () =>
     log.markers('gap').map(({ reason, lost, lostFromNs, lostToNs }) => [reason, lost, lostToNs - lostFromNs]);
@@ -45,5 +45,5 @@ test('the first loss is marked at once, further ones together, and no loss is le
   room = true;
   marks.tick(nowMs);
   expect(said().at(-1)).toEqual(['malformed', 2n, 5_000_000_000n]);
-  expect(marked).toEqual(said().map(([reason]) => reason));
+  expect(marked).toEqual(said().map(([reason, , lasted]) => [reason, lasted]));
 });

@@ -262,7 +262,8 @@ test('H2: drop destroys sockets at once and says nothing; what was unacked is a 
   expect(log.kinds('leaf-1')).toEqual(['gap', 'opened', 'synced']);
   expect(log.markers('gap')[0]).toMatchObject({ reason: 'overload', device: 'leaf-1' });
   expect(log.markers('gap')[0]?.lostFromNs).toBeGreaterThan(0n);
-  expect(log.statusOf('leaf-1')?.gaps).toBe(3n);
+  const { lostFromNs: gapFromNs, lostToNs: gapToNs } = log.markers('gap')[0]!;
+  expect(log.statusOf('leaf-1')).toMatchObject({ gaps: 3n, gapFromNs, gapToNs });
 });
 
 test('a lease that is not live for longer than a pause costs the session; it comes back with the lease', async () => {

@@ -4,6 +4,7 @@ import { HoldfastError } from '../../core/errors.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { type Device } from '../../schemas/device.ts';
 import { SlotWriter } from '../../ingest/slot-writer.ts';
+import { type StatusGap } from '../../ingest/device-status.ts';
 import { type DeviceFailure } from '../../ingest/transport.ts';
 import {
   createIngestBench,
@@ -26,7 +27,7 @@ interface Heard {
   dialled: number;
   connected: number;
   synced: number;
-  gaps: DeviceFailure[];
+  gaps: StatusGap[];
   odd: string[];
 }
 
@@ -47,7 +48,7 @@ function open(
     onDialled: () => (heard.dialled += 1),
     onConnected: () => (heard.connected += 1),
     onSynced: () => (heard.synced += 1),
-    onGap: (failure) => heard.gaps.push(failure),
+    onGap: (gap) => heard.gaps.push(gap),
     onOddity: (what) => heard.odd.push(what),
   };
   const record = deviceRecord('leaf-1', options.record);

@@ -130,6 +130,8 @@ export function statusOf(device: string, state: DeviceState, instance = 'ingest-
     encodings: [],
     models: [],
     gaps: 0n,
+    gapFromNs: 0n,
+    gapToNs: 0n,
   };
 }
 

@@ -124,7 +124,7 @@ describe('what a stream says beside values', () => {
 
   test('a gap that the owner of a device has marked is told, of devices of the stream alone', async () => {
     const life = await synced({ names: ['leaf-1'] });
-    const row = (gaps: bigint) => ({ status: { ...statusOf('x', 'synced'), gaps }, position: { slot: 0, epoch: 1n, seq: 1n } });
+    const row = (gaps: bigint) => ({ status: { ...statusOf('x', 'synced'), gaps, gapFromNs: 40n, gapToNs: 60n }, position: { slot: 0, epoch: 1n, seq: 1n } });
     const mark = (gaps: bigint): void => {
       for (const name of ['leaf-1', 'leaf-2']) life.status.set(name, row(gaps));
     };
@@ -133,8 +133,12 @@ describe('what a stream says beside values', () => {
     mark(3n);
     await life.clock.advance(1_000);
     await life.take();
+    mark(4n);
+    await life.clock.advance(1_000);
+    await life.take();
     expect(life.named('gap').slice(1).map(({ data }) => data)).toEqual([
-      { reason: 'device', device: 'leaf-1', lost: '2', from: null, to: null },
+      { reason: 'device', device: 'leaf-1', lost: '2', from: null, to: '60' },
+      { reason: 'device', device: 'leaf-1', lost: '1', from: '40', to: '60' },
     ]);
     await life.cut();
   }); // prettier-ignore

@@ -18,6 +18,8 @@ test('device status records are what the .proto file says', () => {
     encodings: fc.array(anyText, { maxLength: 3 }),
     models: fc.array(fc.record({ name: anyText, organization: anyText, version: anyText }), { maxLength: 2 }),
     gaps: uint64,
+    gapFromNs: int64,
+    gapToNs: int64,
   });
   checkRecord(deviceStatusCodec, status, { state: deviceStates });
 });

@@ -26,7 +26,7 @@ test('values, deletes and what was left out in between, with their times; notes 
     event('synced', { cursor: '1.A' }, '1.A') +
     event('heartbeat', { ageMs: 3 }, '1.A') +
     event('update', { leaves: [said('/a/b', { value: 'DOWN', coalesced: 3 })] }, '1.B') +
-    event('gap', { reason: 'device', device: 'leaf-1', lost: '2', from: null, to: null }, '1.B') +
+    event('gap', { reason: 'device', device: 'leaf-1', lost: '2', from: null, to: '1795246383702000001' }, '1.B') +
     event('delete', { deletes: [said('/a/c')] }, '1.C');
   server.answer(stream, text);
   const { code, out, err } = await server.run('subscribe', '/a', '--count', '4');
@@ -38,6 +38,7 @@ test('values, deletes and what was left out in between, with their times; notes 
     `${at}  /a/c  deleted`,
   ]);
   expect(err.split('\n').map((line) => line.split(':')[0])).toEqual(['synced', 'gap']);
+  expect(err).toContain('2 of device leaf-1 until 2026-11-21T07:33:03.702Z: what is known of it may be old');
   expect(code).toBe(0);
 });
 

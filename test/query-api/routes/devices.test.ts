@@ -83,6 +83,21 @@ test('preconditions: If-Match and If-None-Match are kept (412)', async () => {
   expect((await put({ 'if-match': `W/${now}` }, {})).status).toBe(412);
 });
 
+test('a change of status is another answer to GET, and no obstacle to a change', async () => {
+  await api.addDevice('a');
+  api.setStatus('a', 'connecting');
+  const etag = (await api.ask('/api/v1/devices/a')).headers.get('etag')!;
+  const known = { headers: { 'if-none-match': etag } };
+  expect((await api.ask('/api/v1/devices/a', known)).status).toBe(304);
+  api.setStatus('a', 'synced');
+  const reply = await api.ask('/api/v1/devices/a', known);
+  expect([reply.status, reply.body.data['status']]).toMatchObject([200, { state: 'synced' }]);
+  expect((await api.send('PUT', '/api/v1/devices/a', device, { 'if-none-match': etag })).status).toBe(412);
+  const put = await api.send('PUT', '/api/v1/devices/a', { ...device, disabled: true }, { 'if-match': etag });
+  expect(put.status).toBe(200);
+  expect(put.headers.get('etag')).toBe((await api.ask('/api/v1/devices/a')).headers.get('etag'));
+});
+
 test('validation lists all problems, and nothing is written', async () => {
   const reply = await api.send('PUT', '/api/v1/devices/a', {
     name: 'b',
