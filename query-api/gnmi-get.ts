@@ -67,6 +67,13 @@ export async function answerGet(
 /** Tags and lengths of an update, its path and its value. */
 const overheadBytes = 8;
 
+/** How many characters two texts begin with alike. */
+function commonLength(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a.charCodeAt(length) === b.charCodeAt(length)) length += 1;
+  return length;
+}
+
 interface CoveredLeaf {
   readonly key: string;
   readonly origin: string;
@@ -128,7 +135,7 @@ class GetAnswer {
     const leaves: CoveredLeaf[] = [];
     for (const leaf of leavesInPages(this.#context.state.store, coverage.patterns, device)) {
       if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
-      if (!this.#fits(leaf)) return null;
+      if (!this.#fits(leaf, leaves.at(-1)?.key ?? '')) return null;
       leaves.push(leaf);
     }
     if (!coverage.coversAnyHealth()) return leaves;
@@ -138,11 +145,11 @@ class GetAnswer {
     return [...leaves, ...health.map((leaf) => ({ ...leaf, origin: defaultOrigin, atomicRoot: '' }))];
   }
 
-  /** JSON says the elements above a leaf once for all of them, and some values shorter than they are stored. */
-  #fits({ key, elems, value }: LeafView): boolean {
+  /** JSON says once what a path has in common with the one before, and some values shorter than they are stored. */
+  #fits({ key, value }: LeafView, before: string): boolean {
     const isProto = this.#form.values === 'proto';
     const { gnmiMaxGetBytes } = this.#context.limits;
-    const pathBytes = isProto ? this.#context.paths.of(key).bytes.length : (elems.at(-1)?.name.length ?? 0);
+    const pathBytes = isProto ? this.#context.paths.of(key).bytes.length : key.length - commonLength(key, before);
     this.#bytes += pathBytes + value.length + (isProto ? overheadBytes : 0);
     return this.#bytes <= (isProto ? gnmiMaxGetBytes : 2 * gnmiMaxGetBytes);
   }

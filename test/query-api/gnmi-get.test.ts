@@ -99,9 +99,15 @@ describe('Get', () => {
     const encoded = jest.spyOn(gnmi.GetResponse, 'encode');
     expect(await code({ path: [path('/long')] })).toBe(status.RESOURCE_EXHAUSTED);
     expect(encoded).not.toHaveBeenCalled();
-    encoded.mockRestore();
     const { notification } = await get({ path: [path('/long')], encoding: 'JSON' }); // says the path once
     expect(notification).toHaveLength(1);
+    fixture.say('dut', {
+      set: Array.from({ length: 40 }, (_, index) => ({ path: `/keys/e[k=${index}${long}]/v`, value: uint(1) })),
+    });
+    encoded.mockClear();
+    expect(await code({ path: [path('/keys')], encoding: 'JSON' })).toBe(status.RESOURCE_EXHAUSTED);
+    expect(encoded).not.toHaveBeenCalled();
+    encoded.mockRestore();
   });
 
   test('paths times devices beyond the setting are RESOURCE_EXHAUSTED', async () => {
