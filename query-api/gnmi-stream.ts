@@ -16,6 +16,8 @@
  *     (ONCE and POLL are not in the hub).
  * G5. A delete has a time by the device's clock: a reader that takes deletes for strictly older (D6) and refuses what is
  *     older than a delete (D7) has the leaf no more, and takes its next value.
+ * G6. Samples that are due wait for what stood in the outbox before them, not for what comes after: a reader that is slower
+ *     than its changes is sampled too.
  */
 import { status } from '@grpc/grpc-js';
 import { type Timer } from '../core/clock.ts';
@@ -71,6 +73,8 @@ export class GnmiStream implements HubReader {
   readonly #joined = new Set<string>();
   #passes: Pass[] = [];
   #polls = 0;
+  /** How many entries of the outbox are told before the samples that are due (G6); null: none are. */
+  #aheadOfSamples: number | null = null;
   #schedule: SampleSchedule | null = null;
   #timer: Timer | null = null;
   #leave: (() => void) | null = null;
@@ -126,6 +130,11 @@ export class GnmiStream implements HubReader {
     this.#polls += 1;
   }
 
+  /** Those that have not begun to be answered. */
+  get polls(): number {
+    return this.#polls;
+  }
+
   /** Sends until `mustStop` says so, or there is nothing more to send: then false. */
   work(mustStop: () => boolean): boolean {
     const more = this.#workOn(mustStop);
@@ -142,12 +151,13 @@ export class GnmiStream implements HubReader {
         if (!pass.walk.step(mustStop)) return true;
         this.#passes.shift();
         if (pass.sync) this.#walked(pass);
-      } else if (this.#outbox.length > 0) {
+      } else if (this.#outbox.length > 0 && this.#aheadOfSamples !== 0) {
         const pending = this.#outbox.take();
+        if (this.#aheadOfSamples !== null) this.#aheadOfSamples -= 1;
         if (pending?.kind === 'device-added') {
           this.#passes.push({ walk: this.#walk([pending.device], this.#all), sync: false }); // G3
         } else if (pending !== undefined) this.#teller.tell(pending);
-      } else if (!this.#nextPass()) return false;
+      } else if (!this.#nextPass() && this.#outbox.length === 0) return false;
       if (mustStop()) return true;
     }
   }
@@ -167,6 +177,7 @@ export class GnmiStream implements HubReader {
 
   #nextPass(): boolean {
     const { plan, context } = this.#options;
+    this.#aheadOfSamples = null;
     if (this.#ending !== null) return false;
     if (this.#polls > 0) {
       this.#polls -= 1;
@@ -237,6 +248,7 @@ export class GnmiStream implements HubReader {
     const { clock } = this.#options.context;
     this.#timer = clock.after(Math.max(1, Math.ceil(atMs - clock.monotonicMs())), () => {
       this.#timer = null;
+      this.#aheadOfSamples ??= this.#outbox.length; // G6
       this.#options.wake();
     });
   }

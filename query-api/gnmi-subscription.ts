@@ -6,6 +6,7 @@
  * R2. Whatever ends it, it leaves the hub, its queue and its timers at once (S6).
  * R3. It works in slices of a few milliseconds, and only while its reader takes what is written (T22).
  * R4. The sync stands behind the first value of every covered leaf (S11).
+ * R5. A client that polls faster than it reads is not read from until its polls have been answered.
  */
 import { setImmediate as nextTurn } from 'node:timers';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
@@ -23,6 +24,9 @@ export type SubscribeCall = ServerDuplexStream<Buffer, Buffer>;
 
 /** Other streams wait no longer than this for one that has much to send. */
 const sliceMs = 5;
+
+/** As many may wait for those before them (R5). */
+const pollsMax = 4;
 
 export class GnmiSubscription {
   readonly #context: GnmiContext;
@@ -116,6 +120,7 @@ export class GnmiSubscription {
     const incomplete = refuseIncomplete(devices, slots, (slot) => state.freshness(slot));
     if (incomplete !== null) return incomplete;
     this.#stream?.poll(); // M2
+    if ((this.#stream?.polls ?? 0) >= pollsMax) this.#call.pause(); // R5
     this.#schedule();
     return null;
   }
@@ -145,6 +150,7 @@ export class GnmiSubscription {
     let steps = 0;
     const mustStop = (): boolean => this.#writer.blocked || (++steps % 32 === 0 && clock.monotonicMs() >= untilMs);
     const more = this.#stream.work(mustStop);
+    if (this.#stream.polls < pollsMax && this.#call.isPaused()) this.#call.resume(); // R5
     if (more) this.#schedule(); // where the reader blocks it, `onReady` comes later
     if (!more && this.#halfClosed && this.#plan?.mode === 'POLL') this.#end(null);
   }

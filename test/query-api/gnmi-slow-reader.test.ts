@@ -2,7 +2,7 @@
  * A reader that does not read costs what its leaves cost, and the counts add up; with the order of R1 turned round a change
  * is lost, which the first test notices.
  */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { isRefusal } from '../../core/gnmi/refusal.ts';
@@ -14,9 +14,10 @@ import { GnmiWriter } from '../../query-api/gnmi-writer.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { formatPath } from '../../schemas/path.ts';
 import { decodeTypedValue } from '../../schemas/value.ts';
-import { streamOf, type Subscriber } from '../simulator/subscriber.ts';
+import { path as pathOf, streamOf, type Subscriber } from '../simulator/subscriber.ts';
 import { pushedClock } from './api-fixture.ts';
 import { type GnmiFixture, startGnmi, string, uint } from './gnmi-fixture.ts';
+import { openPaused } from './gnmi-paused.ts';
 
 let fixture: GnmiFixture;
 beforeEach(async () => {
@@ -100,6 +101,50 @@ test('cancelled, a stream frees its place in the hub and its timers at once (S6)
     await fixture.clock.sleep(5);
   }
 });
+
+test('a reader that is slower than its changes is sampled all the same (M5)', async () => {
+  const each = (path: string, more: object) => ({ path: pathOf(path), ...more });
+  fixture.addDevice('dut', [{ path: '/sampled', value: uint(1) }]);
+  const sampled = each('/sampled', { mode: 'SAMPLE', sampleInterval: 100_000_000n });
+  const list = { subscription: [each('/l', { mode: 'ON_CHANGE' }), sampled] };
+  const { tell, tellSome, close } = openPaused(fixture, [], 'dut', list);
+  tell();
+  let samples = 0;
+  let changes = 0;
+  for (let round = 0; samples < 3 && round < 2_000; round += 1) {
+    fixture.say('dut', { set: [2 * round, 2 * round + 1].map((index) => ({ path: name(index), value: uint(1) })) });
+    for (const message of tellSome(1)) {
+      for (const { path } of gnmi.SubscribeResponse.decode(message).update?.update ?? []) {
+        if (formatPath(path!) === '/sampled') samples += 1;
+        else changes += 1;
+      }
+    }
+    await fixture.clock.sleep(1);
+  }
+  close();
+  expect(samples).toBe(3);
+  expect(changes).toBeGreaterThan(10); // and they do not wait for each other
+});
+
+test('a client that polls and does not read is not read from either; every poll has its answer in the end (M2)', async () => {
+  const blob = 'x'.repeat(100_000);
+  const set = Array.from({ length: 10 }, (_, index) => ({ path: name(index), value: string(blob) }));
+  fixture.addDevice('dut', set);
+  const lookedAt = jest.spyOn(fixture.context.state, 'freshness');
+  const subscriber = fixture.connect().subscribe(streamOf(['/l'], { ...dut, mode: 'POLL' }));
+  await subscriber.synced();
+  lookedAt.mockClear();
+  subscriber.call.pause();
+  for (let poll = 0; poll < 50; poll += 1) subscriber.send({ poll: {} });
+  subscriber.call.end();
+  await fixture.clock.sleep(300);
+  expect(lookedAt.mock.calls.length).toBeGreaterThan(0);
+  expect(lookedAt.mock.calls.length).toBeLessThan(20); // once as it comes, once as it is answered
+  subscriber.call.resume();
+  expect(await subscriber.ended()).toMatchObject({ code: status.OK });
+  expect(subscriber.syncs).toBe(51);
+  expect(updatesIn(subscriber)).toBe(51 * set.length);
+}, 20_000);
 
 describe('order of the walk and the feed (S13)', () => {
   /** A change behind the walk, at a moment that the test chooses: no sockets. Returns what a reader holds in the end. */
