@@ -42,17 +42,29 @@ export type GroupState =
   /** None of its leaves is stored. */
   | { readonly kind: 'gone' };
 
-export function storedGroup(store: StoreView, coverage: GnmiCoverage, device: string, rootKey: string): GroupState {
+/** `endedBy`: the key of a leaf that ended it when it was looked at last; while it does so still the rest is not read. */
+export function storedGroup(
+  store: StoreView,
+  coverage: GnmiCoverage,
+  device: string,
+  rootKey: string,
+  endedBy?: string,
+): GroupState {
   const { origin = defaultOrigin, end = 0 } = parseOrigin(rootKey) ?? {};
   const root = rootKey.slice(end);
   if (root === '/' && origin === defaultOrigin && coverage.coversAnyHealth()) return { kind: 'ended', by: null }; // AG1
+  const ends = (leaf: LeafView): boolean => leaf.atomicRoot !== root && beginningLength(leaf.path, root) >= 0; // AG1
+  if (endedBy !== undefined) {
+    const [leaf] = leavesInPages(store, coverage.patterns, device, { after: keyBefore(endedBy), limit: 1 });
+    if (leaf?.key === endedBy && ends(leaf)) return { kind: 'ended', by: leaf };
+  }
   const leaves: LeafView[] = [];
   for (const leaf of leavesInPages(store, coverage.patterns, device, { after: keyBefore(rootKey), ...pages })) {
     if (leaf.key < rootKey) continue;
     if (!leaf.key.startsWith(rootKey)) break;
     if (!coverage.isWithin(leaf.key, () => leaf.elems)) continue;
     if (leaf.atomicRoot === root) leaves.push(leaf);
-    else if (beginningLength(leaf.path, root) >= 0) return { kind: 'ended', by: leaf }; // AG1
+    else if (ends(leaf)) return { kind: 'ended', by: leaf };
   }
   return stateOf(origin, root, leaves);
 }

@@ -3,7 +3,7 @@ import { type ResponseForm } from '../core/gnmi/response-form.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { type GnmiCoverage } from './gnmi-coverage.ts';
 import { GnmiEncoder, type LeafToSend } from './gnmi-encoder.ts';
-import { type AtomicGroup, behind, laterOf, storedGroup } from './gnmi-group.ts';
+import { type AtomicGroup, behind, type GroupState, laterOf, storedGroup } from './gnmi-group.ts';
 import { type HealthLeaf } from './gnmi-health.ts';
 import { type GnmiOutbox, type Pending, type PendingChange, type PendingLeaf } from './gnmi-outbox.ts';
 import { type WalkSink } from './gnmi-walk.ts';
@@ -23,11 +23,16 @@ export interface GnmiTellerOptions {
   readonly lastSent: LastSent;
 }
 
+/** More are looked for anew. */
+const endedByMax = 256;
+
 export class GnmiTeller implements WalkSink {
   readonly #options: GnmiTellerOptions;
   readonly #encoder: GnmiEncoder;
   /** By device and root: with which time a group was told, where that is not the time of each of its leaves (AG2). */
   readonly #told = new Map<string, Map<string, bigint>>();
+  /** By device and root: the leaf that a group was found ended by. */
+  readonly #endedBy = new Map<string, string>();
   #updates = 0;
   #deletes = 0;
   #messages = 0;
@@ -97,10 +102,10 @@ export class GnmiTeller implements WalkSink {
   /** `told`: the root of a group that was told just now. */
   #tellLeaf(pending: PendingLeaf, told: string | null = null): void {
     const { device, roots } = pending;
-    const { context, coverage, onChange, outbox } = this.#options;
+    const { onChange, outbox } = this.#options;
     for (const rootKey of roots) {
       if (rootKey === told) continue;
-      const state = storedGroup(context.state.store, coverage, device, rootKey);
+      const state = this.#stored(device, rootKey);
       if (state.kind === 'whole') {
         this.group(device, rootKey, state.group, pending);
         return;
@@ -117,6 +122,19 @@ export class GnmiTeller implements WalkSink {
       }
     }
     this.#tellPlainly(pending);
+  }
+
+  /** Many changes may wait of a large group that has ended: what ended it is looked at first. */
+  #stored(device: string, rootKey: string): GroupState {
+    const { context, coverage } = this.#options;
+    const name = `${device} ${rootKey}`;
+    const state = storedGroup(context.state.store, coverage, device, rootKey, this.#endedBy.get(name));
+    this.#endedBy.delete(name);
+    if (state.kind === 'ended' && state.by !== null) {
+      if (this.#endedBy.size >= endedByMax) this.#endedBy.clear();
+      this.#endedBy.set(name, state.by.key);
+    }
+    return state;
   }
 
   #tellPlainly(pending: PendingLeaf): void {

@@ -2,7 +2,7 @@
  * What is told of atomic groups (A2 to A10). The reader that takes every rule at its word is the replicator, with its own
  * tests: whatever it is told must leave it with what is stored.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import fc from '../support/properties.ts';
 import { applyNotification } from '../../replicator/apply.ts';
 import { explode, plainFacts } from '../../replicator/explode.ts';
@@ -184,6 +184,22 @@ describe('a group is told as it is stored, in one message (A10)', () => {
     expect(later()).toEqual(['/r/a=9', '/r/b=2', 'sync']);
     fixture.say(device, { set: [member('b', 3, 6n)], gone: ['/r/a'] });
     for (const one of [later, tell]) expect(one()).toEqual(['atomic /r @6: -/r/a /r/b=3']);
+  });
+
+  test('many changes of a large group that has ended: what ended it is looked at, not all of it each time', () => {
+    const names = Array.from({ length: 2_000 }, (_, index) => `a${index}`);
+    const plain = { path: '/r/z', value: uint(9), timestampNs: 5n };
+    const device = newDevice([...names.map((name) => member(name, 1, 3n)), plain]);
+    const tell = open(device);
+    tell();
+    fixture.say(device, { set: names.map((name) => member(name, 2, 4n)) });
+    const lookedUp = jest.spyOn(fixture.context.state.store, 'select');
+    const said = tell().join(' ').split(' ');
+    expect(lookedUp.mock.calls.length).toBeLessThan(names.length + 10); // a page each, and once the whole group
+    lookedUp.mockRestore();
+    expect(said.sort()).toEqual(names.map((name) => `/r/${name}=2`).sort());
+    fixture.say(device, { gone: ['/r/z'], set: [member('a1', 3, 6n)] });
+    expect(tell()[0]).toMatch(/^atomic \/r @6: /);
   });
 
   test('a group further down ends the guarantee above, and has its own (A6)', () => {
