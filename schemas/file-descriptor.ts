@@ -1,8 +1,9 @@
 /**
  * The compiled form of a .proto text, a google.protobuf.FileDescriptorProto: what a schema registry answers to
- * `format=serialized`, as Python's stock deserializer asks for it.
+ * `format=serialized`, as Python's stock deserializer asks for it, and what gRPC reflection answers.
  *
- * Messages and enums are in it, with all that is needed to decode; services, options, extensions and comments are not.
+ * Messages, enums and services are in it, with all that is needed to call and decode; options, extensions and comments are
+ * not.
  */
 import protobuf from 'protobufjs';
 import descriptor from 'protobufjs/ext/descriptor/index.js';
@@ -31,7 +32,8 @@ export function fileDescriptor(file: ProtoText, imports: readonly ProtoText[]): 
   const root = new protobuf.Root();
   for (const name of ['any', 'duration', 'empty', 'field_mask', 'struct', 'timestamp', 'wrappers']) {
     const wellKnown = protobuf.common.get(`google/protobuf/${name}.proto`);
-    if (wellKnown?.nested !== undefined) root.addJSON(wellKnown.nested);
+    if (wellKnown?.nested !== undefined && file.name !== `google/protobuf/${name}.proto`)
+      root.addJSON(wellKnown.nested);
   }
   for (const { text } of imports) protobuf.parse(text, root, { keepCase: true });
   // A root of its own for the file, so that what it declares can be told from what it imports.
@@ -48,6 +50,7 @@ export function fileDescriptor(file: ProtoText, imports: readonly ProtoText[]): 
     dependency: direct,
     messageType: objects.filter((one) => one instanceof protobuf.Type).map(messageOf),
     enumType: objects.filter((one) => one instanceof protobuf.Enum).map(enumOf),
+    service: objects.filter((one) => one instanceof protobuf.Service).map(serviceOf),
     syntax: 'proto3',
   };
   return encode(descriptor.FileDescriptorProto, message);
@@ -74,6 +77,17 @@ function messageOf(type: protobuf.Type): object {
 
 function enumOf({ name, values }: protobuf.Enum): object {
   return { name, value: Object.entries(values).map(([valueName, number]) => ({ name: valueName, number })) };
+}
+
+function serviceOf({ name, methodsArray }: protobuf.Service): object {
+  const method = methodsArray.map((rpc) => ({
+    name: rpc.name,
+    inputType: rpc.resolvedRequestType?.fullName,
+    outputType: rpc.resolvedResponseType?.fullName,
+    clientStreaming: rpc.requestStream === true,
+    serverStreaming: rpc.responseStream === true,
+  }));
+  return { name, method };
 }
 
 function fieldOf(field: protobuf.Field, type: protobuf.Type): object {

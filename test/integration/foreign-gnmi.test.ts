@@ -14,16 +14,20 @@ import { repositoryRoot } from '../support/repository-root.ts';
 const gnmiCli = process.env['TEST_GNMI_CLI'] ?? 'gnmi_cli';
 const hasGnmiCli = spawnSync(gnmiCli, ['-help']).error === undefined;
 if (!hasGnmiCli) process.stdout.write('skipped: gnmi_cli is not there; TEST_GNMI_CLI=/path/to/gnmi_cli asks with it\n');
+const grpcurl = process.env['TEST_GRPCURL'] ?? 'grpcurl';
+const hasGrpcurl = spawnSync(grpcurl, ['-help']).error === undefined;
+if (!hasGrpcurl) process.stdout.write('skipped: grpcurl is not there; TEST_GRPCURL=/path/to/grpcurl asks with it\n');
 const python = process.env['TEST_PYTHON_GNMI'] ?? 'python3';
 const hasPygnmi = spawnSync(python, ['-c', 'import pygnmi.client']).status === 0;
 if (!hasPygnmi) process.stdout.write('skipped: no Python with pygnmi; TEST_PYTHON_GNMI=/path/to/python asks with it\n');
+const hasAny = hasTestKafka && (hasGnmiCli || hasGrpcurl || hasPygnmi);
 
 const namePath = '/system/name';
 const counterPath = '/interfaces/interface[name=et-0/0/1]/state/in-octets';
 /** Beyond what a double holds. */
 const base = 9_007_199_254_740_993n;
 
-(hasTestKafka && (hasGnmiCli || hasPygnmi) ? describe : describe.skip)('gNMI clients that are not ours', () => {
+(hasAny ? describe : describe.skip)('gNMI clients that are not ours', () => {
   const stage = new ConformanceStage(testKafka());
   let device: StagedDevice;
   let ticking: NodeJS.Timeout;
@@ -88,6 +92,17 @@ const base = 9_007_199_254_740_993n;
   };
   const counters = (text: string): bigint[] =>
     [...text.matchAll(/in-octets(?:, |": )(\d{16})$/gm)].map(([, digits = '']) => BigInt(digits));
+
+  (hasGrpcurl ? test : test.skip)('grpcurl learns from the server what it offers, and calls it (T21)', async () => {
+    const tls = ['-cacert', files.ca, '-cert', files.cert, '-key', files.key];
+    const ask = (...args: string[]) => run(grpcurl, [...tls, ...args]);
+    const address = stage.stack.gnmi(secureInstance);
+    expect((await ask(address, 'list')).split('\n')).toContain('gnmi.gNMI');
+    const path = { elem: [{ name: 'system' }, { name: 'name' }] };
+    const request = JSON.stringify({ prefix: { target: device.name }, path: [path], encoding: 'PROTO' });
+    const answer = JSON.parse(await ask('-d', request, address, 'gnmi.gNMI/Get')) as unknown;
+    expect(answer).toMatchObject({ notification: [{ update: [{ path, val: { stringVal: 'leaf-1' } }] }] });
+  });
 
   (hasGnmiCli ? describe : describe.skip)('gnmi_cli', () => {
     test('Capabilities', async () => {

@@ -45,7 +45,7 @@ message Shape {
   google.protobuf.Timestamp made_at = 6;
   optional bool maybe = 7;
 }
-service Ignored {}`;
+service Shapes { rpc Watch (Shape) returns (stream other.Thing); }`;
 const other: ProtoText = { name: 'other.proto', text: 'syntax = "proto3"; package other; message Thing {}' };
 
 test('names, numbers and types are those of the text', () => {
@@ -53,6 +53,20 @@ test('names, numbers and types are those of the text', () => {
     name: 'shapes.proto',
     package: 'shapes.v1',
     dependency: ['google/protobuf/timestamp.proto', 'other.proto'],
+    service: [
+      {
+        name: 'Shapes',
+        method: [
+          {
+            name: 'Watch',
+            inputType: '.shapes.v1.Shape',
+            outputType: '.other.Thing',
+            clientStreaming: false,
+            serverStreaming: true,
+          },
+        ],
+      },
+    ],
     syntax: 'proto3',
     enumType: [
       {
