@@ -12,6 +12,7 @@ import { isLower } from './plan-rank.ts';
  *      stays, that member stands by (which warms it), and the move is left over for a later round.
  * PB3. At most `movesMax` slots move, and at most as many wait for a cold receiver, in one round. A slot that nobody holds,
  *      and that its owner is not warm for either, is dark whoever gets it: it goes at once and counts as neither.
+ *      A slot on its way from one member to another goes there first: what is to become of it then is left over too.
  * PB4. Slots that an operator placed are moved only when nothing else of the donor's can be.
  */
 
@@ -75,7 +76,7 @@ export function balanceOwners(
     const { draft, donor, receiver, readiness } = step;
     if (isDark(draft, members[donor])) {
       draft.owner = receiver; // PB3
-    } else if (readiness <= warm && tally.moves < movesMax && !draft.given) {
+    } else if (readiness <= warm && tally.moves < movesMax && !draft.given && !isOnItsWay(draft)) {
       tally.moves += 1; // PB2, PB3
       draft.owner = receiver;
       draft.reason = 'balance';
@@ -90,8 +91,14 @@ export function balanceOwners(
 }
 
 /** Beyond any readiness: what an operator placed is moved last (PB4), before it what cannot move in this round anyway. */
-function reluctanceOf({ reason, given }: SlotDraft): number {
-  return (given ? cold + 1 : 0) + (reason === 'move' ? 2 * (cold + 1) : 0);
+function reluctanceOf(draft: SlotDraft): number {
+  const { reason, given } = draft;
+  return (given || isOnItsWay(draft) ? cold + 1 : 0) + (reason === 'move' ? 2 * (cold + 1) : 0);
+}
+
+/** Somebody holds it still who is not its owner, or is letting it go. */
+function isOnItsWay({ holder, owner, releasing }: SlotDraft): boolean {
+  return holder >= 0 && (holder !== owner || releasing);
 }
 
 /** Nobody holds the slot, and its owner could not start it sooner than anybody else (PB3). */
@@ -122,8 +129,7 @@ class OwnerBalance {
     for (const draft of drafts) {
       const { previousStandby } = draft;
       if (previousStandby >= 0) this.#stoodBy[previousStandby] = (this.#stoodBy[previousStandby] ?? 0) + 1;
-      const onItsWay = draft.holder >= 0 && (draft.holder !== draft.owner || draft.releasing);
-      if (!draft.placed && (draft.given || !onItsWay)) this.#movable[draft.owner]?.push(draft);
+      if (!draft.placed) this.#movable[draft.owner]?.push(draft);
     }
   }
 

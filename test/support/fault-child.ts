@@ -60,6 +60,16 @@ export class FaultChild {
     return [...held].sort((a, b) => a - b);
   }
 
+  /** What became of it, for a test that fails. */
+  account(): string {
+    const { instanceId, held, printed, process, logLines } = this;
+    const ended = process.exitCode ?? process.signalCode ?? 'no';
+    const said = logLines.slice(-20).map((line) => JSON.stringify(line));
+    return [`${instanceId} holds [${held.join(' ')}], printed ${printed.join(' ')}, ended: ${ended}`, ...said].join(
+      '\n  ',
+    );
+  }
+
   signal(name: NodeJS.Signals): void {
     this.process.kill(name);
   }

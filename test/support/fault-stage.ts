@@ -107,7 +107,10 @@ export class FaultStage {
       who instanceof LockMember ? who.member.held().length : who.held.length;
     const counts = expected.map(([, count]) => count).join(' ');
     const asExpected = (): boolean => expected.every(([who, count]) => countOf(who) === count);
-    await eventually(`slots held: ${counts}`, this.#patienceMs, asExpected);
+    await eventually(`slots held: ${counts}`, this.#patienceMs, asExpected).catch((thrown: unknown) => {
+      const accounts = expected.flatMap(([who]) => (who instanceof FaultChild ? [who.account()] : []));
+      throw new Error([String(thrown), ...accounts].join('\n'));
+    });
   }
 
   /** FA1 … FA5 over the whole log, with what every member and every living child saw acked. */

@@ -35,6 +35,18 @@ test('PB1: with equal weights the counts come to differ by one, and nothing move
   expect(drafts.filter(({ reason }) => reason === 'balance')).toHaveLength(3);
 });
 
+test('PB3: what is on its way to a member that will have too much is left over, and warms where it is to be', () => {
+  const members = [
+    member('a', { held: holding([3, 4, 5]), releasing: holding([0, 1, 2]) }),
+    member('b'),
+    member('c', { warm: everything }),
+  ];
+  const drafts = drafted(6, members, ({ slot }) => (slot < 3 ? { owner: 1 } : {}));
+  expect(balance(drafts, members)).toBe(1);
+  expect(ownersOf(drafts)).toEqual([1, 1, 1, 2, 0, 0]);
+  expect(drafts.map(({ receiver }) => receiver)).toEqual([2, -1, -1, -1, -1, -1]);
+});
+
 test('PB1: loads are by capacity', () => {
   const members = [member('a', { held: holding(range(0, 12)) }, 100), member('b', { warm: everything }, 200)];
   const drafts = drafted(12, members);
@@ -123,12 +135,18 @@ test('PB4: slots that an operator placed move last', () => {
   expect(ownersOf(drafts)).toEqual([0, 0, 1, 1]);
 });
 
-test('what a wish decided, or is on its way already, is left alone; so is a receiver that cannot run the slot', () => {
-  const a = member('a', { held: holding([0, 1]), releasing: holding([2, 3]) });
-  const members = [a, member('b', { warm: everything, unable: new Set([1]) })];
-  const drafts = drafted(4, members, ({ slot }) => ({ placed: slot === 0 }));
+test('what a wish decided is left alone; so is a receiver that cannot run the slot', () => {
+  const members = [member('a', { held: holding([0, 1]) }), member('b', { warm: everything, unable: new Set([1]) })];
+  const drafts = drafted(2, members, ({ slot }) => ({ placed: slot === 0 }));
   expect(balance(drafts, members)).toBe(0);
-  expect(ownersOf(drafts)).toEqual([0, 0, 0, 0]);
+  expect(ownersOf(drafts)).toEqual([0, 0]);
+});
+
+test('PB3: what is being let go does not move in this round, not even to who is warm', () => {
+  const members = [member('a', { releasing: holding([0, 1]) }), member('b', { warm: everything })];
+  const drafts = drafted(2, members);
+  expect(balance(drafts, members)).toBe(1);
+  expect(ownersOf(drafts)).toEqual([0, 0]);
 });
 
 test('a free slot goes to its warm standby, else to a warm member, else to its standby, else to the emptiest', () => {
