@@ -45,6 +45,11 @@ export const queryApiSettings = {
     { min: 1, max: 1_000_000 },
     'most gNMI RPCs at a time on one connection: further ones wait at the client. Below gnmiMaxStreamsPerClient nobody sees that one’s RESOURCE_EXHAUSTED',
   ),
+  gnmiMaxPolls: setting.integer(
+    100,
+    { min: 1, max: 1_000_000 },
+    'most polls of one gNMI Subscribe RPC that may wait to be answered; beyond it RESOURCE_EXHAUSTED',
+  ),
   gnmiMaxQueuedLeaves: setting.integer(
     1_000_000,
     { min: 100, max: 100_000_000 },

@@ -27,15 +27,19 @@ export function requirePreconditions(preconditions: Preconditions, current: stri
   const ifMatch = ofRecord(preconditions.ifMatch);
   const ifNoneMatch = ofRecord(preconditions.ifNoneMatch);
   if (ifMatch !== undefined && !matchesTag(ifMatch, current)) {
-    const found = current === undefined ? 'it does not exist' : `its ETag is ${current}`;
+    const found = current === undefined ? 'it does not exist' : `the ETag of its record is ${current}`;
     throw new HoldfastError('PRECONDITION_FAILED', `it is not as If-Match says: ${found}; read it again`, {
       facts: { etag: current ?? null },
     });
   }
   if (knowsTag(ifNoneMatch, current)) {
-    throw new HoldfastError('PRECONDITION_FAILED', `If-None-Match: there is one already, with ETag ${current ?? ''}`, {
-      facts: { etag: current ?? null },
-    });
+    throw new HoldfastError(
+      'PRECONDITION_FAILED',
+      `If-None-Match: there is one already, and the ETag of its record is ${current ?? ''}`,
+      {
+        facts: { etag: current ?? null },
+      },
+    );
   }
 }
 

@@ -19,6 +19,7 @@ export type GnmiLimits = Pick<
   | 'gnmiMaxGetBytes'
   | 'gnmiMaxGetLookUps'
   | 'gnmiMaxStreamsPerConnection'
+  | 'gnmiMaxPolls'
   | 'gnmiMaxQueuedLeaves'
 >;
 

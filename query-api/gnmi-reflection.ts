@@ -2,12 +2,23 @@
  * What the gNMI listener offers, for tools that ask a server instead of reading .proto files (T21): gRPC server reflection,
  * v1 and v1alpha.
  *
- * RF1. A client that asks and does not read is not read from either.
+ * RF1. A client that asks and does not read is not read from either; what is kept of it is bounded by the size of a request
+ *      and the number of RPCs.
  */
-import { type handleBidiStreamingCall, type Server, type ServerDuplexStream } from '@grpc/grpc-js';
+import { type handleBidiStreamingCall, type MethodDefinition, type Server, status } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
+import { type Refusal } from '../core/gnmi/refusal.ts';
 import { fileDescriptor, type ProtoText } from '../schemas/file-descriptor.ts';
 import { protoTexts } from '../schemas/proto-texts.ts';
+import { OpenCalls } from './open-calls.ts';
+
+type Handler = handleBidiStreamingCall<unknown, unknown>;
+type ReflectionCall = Parameters<Handler>[0];
+
+/** A name in an envelope: a larger request is none, and the RPC ends with it. */
+const requestBytesMax = 4_096;
+/** Tools ask at their start and are gone. */
+const limits = { what: 'reflection RPCs', max: 64, maxPerClient: 16 };
 
 /** The one form of an offer that needs nothing beside the files: they are all that is read of it. */
 const format = 'Protocol Buffer 3 EnumDescriptorProto' as const;
@@ -21,14 +32,41 @@ const wellKnown: readonly ProtoText[] = [
   text: `syntax = "proto3"; package google.protobuf; ${text}`,
 }));
 
-export function addReflection(server: Server): void {
-  const offered = { format, type: {}, fileDescriptorProtos: fileDescriptors() };
-  new ReflectionService({ gnmi: offered }).addToServer({
-    addService: (definition, implementation) => {
-      const answer = implementation['ServerReflectionInfo'] as handleBidiStreamingCall<unknown, unknown>;
-      server.addService(definition, { ServerReflectionInfo: inStep(answer) });
-    },
-  });
+export class GnmiReflection {
+  readonly #service: ReflectionService;
+  readonly #open = new OpenCalls<ReflectionCall>(limits);
+
+  constructor() {
+    const offered = { format, type: {}, fileDescriptorProtos: fileDescriptors() };
+    this.#service = new ReflectionService({ gnmi: offered });
+  }
+
+  addTo(server: Pick<Server, 'addService'>): void {
+    this.#service.addToServer({
+      addService: ({ ServerReflectionInfo: rpc }, { ServerReflectionInfo: answer }) => {
+        if (rpc === undefined) return;
+        server.addService(
+          { ServerReflectionInfo: bounded(rpc) },
+          { ServerReflectionInfo: (call: ReflectionCall) => this.#begin(call, answer as Handler) },
+        );
+      },
+    });
+  }
+
+  close(refusal: Refusal): void {
+    for (const call of this.#open.all()) refuse(call, refusal);
+  }
+
+  #begin(call: ReflectionCall, answer: Handler): void {
+    const details = this.#open.add(call, call.getPeer());
+    for (const over of ['finish', 'cancelled', 'error']) call.once(over, () => this.#open.delete(call));
+    if (details === null) answer(inStep(call));
+    else refuse(call, { code: status.RESOURCE_EXHAUSTED, details });
+  }
+}
+
+function refuse(call: ReflectionCall, refusal: Refusal): void {
+  call.emit('error', Object.assign(new Error(refusal.details), refusal));
 }
 
 /** gnmi.proto and all that it imports, a google.protobuf.FileDescriptorProto each. */
@@ -43,17 +81,24 @@ function fileDescriptors(): Buffer[] {
 }
 
 /** RF1. */
-function inStep(answer: handleBidiStreamingCall<unknown, unknown>): handleBidiStreamingCall<unknown, unknown> {
-  return (call: ServerDuplexStream<unknown, unknown>) => {
-    const write = call.write.bind(call) as (message: unknown) => boolean;
-    call.write = (message: unknown): boolean => {
-      const hasRoom = write(message);
-      if (!hasRoom && !call.isPaused()) {
-        call.pause();
-        call.once('drain', () => call.resume());
-      }
-      return hasRoom;
-    };
-    answer(call);
+function bounded(rpc: MethodDefinition<unknown, unknown>): MethodDefinition<unknown, unknown> {
+  const requestDeserialize = (bytes: Buffer): unknown => {
+    if (bytes.length > requestBytesMax) throw new RangeError(`a request has at most ${requestBytesMax} bytes`);
+    return rpc.requestDeserialize(bytes);
   };
+  return { ...rpc, requestDeserialize };
+}
+
+/** RF1. */
+function inStep(call: ReflectionCall): ReflectionCall {
+  const write = call.write.bind(call) as (message: unknown) => boolean;
+  call.write = (message: unknown): boolean => {
+    const hasRoom = write(message);
+    if (!hasRoom && !call.isPaused()) {
+      call.pause();
+      call.once('drain', () => call.resume());
+    }
+    return hasRoom;
+  };
+  return call;
 }

@@ -12,7 +12,6 @@ import { messageOf } from '../core/errors.ts';
 import { type Component } from '../core/lifecycle.ts';
 import { formatHostPort, isLoopback, listen, parseListenAddress } from '../core/listen-address.ts';
 import { type Logger } from '../core/logger.ts';
-import { addReflection } from './gnmi-reflection.ts';
 import { type GnmiService } from './gnmi-service.ts';
 import { type GnmiTls } from './gnmi-tls.ts';
 
@@ -116,7 +115,6 @@ export class GnmiServer implements Component {
         'grpc.enable_channelz': 0,
       });
       this.#options.service.addTo(this.#grpc);
-      addReflection(this.#grpc); // T21
     }
     const injector = this.#grpc.createConnectionInjector(credentials);
     this.#injector = { credentials, injector };

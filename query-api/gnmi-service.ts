@@ -13,8 +13,10 @@ import { gnmi, type GetRequest } from '../schemas/gnmi.ts';
 import { encodeCapabilities } from './gnmi-capabilities.ts';
 import { type GnmiContext } from './gnmi-context.ts';
 import { answerGet } from './gnmi-get.ts';
+import { GnmiReflection } from './gnmi-reflection.ts';
 import { unavailable } from './gnmi-request.ts';
 import { GnmiSubscription, type SubscribeCall } from './gnmi-subscription.ts';
+import { OpenCalls } from './open-calls.ts';
 import { SerialQueue } from './serial-queue.ts';
 
 type UnaryAnswer = (request: Buffer, isCancelled: () => boolean) => Buffer | Refusal | Promise<Buffer | Refusal>;
@@ -24,13 +26,15 @@ const getLanes = 4;
 
 export class GnmiService {
   readonly #context: GnmiContext;
-  readonly #open = new Map<GnmiSubscription, string>();
-  readonly #ofClient = new Map<string, number>();
+  readonly #open: OpenCalls<GnmiSubscription>;
+  readonly #reflection = new GnmiReflection();
   /** Of Gets. */
   readonly #lanes = Array.from({ length: getLanes }, () => new SerialQueue(Infinity));
 
   constructor(context: GnmiContext) {
     this.#context = context;
+    const { gnmiMaxStreams: max, gnmiMaxStreamsPerClient: maxPerClient } = context.limits;
+    this.#open = new OpenCalls({ what: 'Subscribe RPCs', max, maxPerClient });
   }
 
   addTo(server: Server): void {
@@ -46,11 +50,14 @@ export class GnmiService {
       subscribe: (call: SubscribeCall) => this.#subscribe(call),
     };
     server.addService(gnmiServiceDefinition, implementation);
+    this.#reflection.addTo(server); // T21
   }
 
   /** Ends every stream with a status that tells clients to go elsewhere. */
   close(): void {
-    for (const subscription of [...this.#open.keys()]) subscription.refuse(unavailable('this instance stops'));
+    const refusal = unavailable('this instance stops');
+    for (const subscription of this.#open.all()) subscription.refuse(refusal);
+    this.#reflection.close(refusal);
   }
 
   #capabilities(bytes: Buffer): Buffer | Refusal {
@@ -95,30 +102,17 @@ export class GnmiService {
   }
 
   #subscribe(call: SubscribeCall): void {
-    const client = hostOf(call.getPeer());
-    const ofClient = this.#ofClient.get(client) ?? 0;
-    const { gnmiMaxStreams, gnmiMaxStreamsPerClient } = this.#context.limits;
     const subscription = new GnmiSubscription(this.#context, call, (code) => {
       this.#count('Subscribe', code);
       this.#closed(subscription);
     });
-    this.#open.set(subscription, client);
-    this.#ofClient.set(client, ofClient + 1);
+    const details = this.#open.add(subscription, call.getPeer());
     this.#context.metrics.streams.set(this.#open.size);
-    const exhausted = (details: string): void => subscription.refuse({ code: status.RESOURCE_EXHAUSTED, details });
-    if (this.#open.size > gnmiMaxStreams) exhausted(`no more than ${gnmiMaxStreams} Subscribe RPCs at a time`);
-    else if (ofClient >= gnmiMaxStreamsPerClient) {
-      exhausted(`no more than ${gnmiMaxStreamsPerClient} Subscribe RPCs at a time from one address`);
-    }
+    if (details !== null) subscription.refuse({ code: status.RESOURCE_EXHAUSTED, details });
   }
 
   #closed(subscription: GnmiSubscription): void {
-    const client = this.#open.get(subscription);
-    if (client === undefined) return;
     this.#open.delete(subscription);
-    const left = (this.#ofClient.get(client) ?? 1) - 1;
-    if (left > 0) this.#ofClient.set(client, left);
-    else this.#ofClient.delete(client);
     this.#context.metrics.streams.set(this.#open.size);
   }
 
@@ -130,9 +124,4 @@ export class GnmiService {
     const suppressed = this.#context.lines.pass(`${rpc} failed`, this.#context.clock.monotonicMs());
     if (suppressed !== undefined) this.#context.logger.error({ rpc, err: thrown, suppressed }, 'gnmi request failed');
   }
-}
-
-/** `host:port` or `[v6]:port` without the port. */
-function hostOf(peer: string): string {
-  return peer.replace(/:\d+$/, '');
 }

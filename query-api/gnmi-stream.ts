@@ -16,8 +16,8 @@
  *     (ONCE and POLL are not in the hub).
  * G5. A delete has a time by the device's clock: a reader that takes deletes for strictly older (D6) and refuses what is
  *     older than a delete (D7) has the leaf no more, and takes its next value.
- * G6. Samples that are due wait for what stood in the outbox before them, not for what comes after: a reader that is slower
- *     than its changes is sampled too.
+ * G6. Samples that are due wait for the changes that stood in the outbox before them and for every marker, not for changes
+ *     that come after: a reader that is slower than its changes is sampled too.
  */
 import { status } from '@grpc/grpc-js';
 import { type Timer } from '../core/clock.ts';
@@ -316,6 +316,7 @@ export class GnmiStream implements HubReader {
   #putMarker(kind: Marker['kind'], device: string): void {
     const timestampNs = kind === 'device-removed' ? this.#removalNs(device) : this.#options.context.clock.nowNs();
     if (!this.#outbox.putMarker({ kind, device, timestampNs })) this.#overflowed();
+    if (this.#aheadOfSamples !== null) this.#aheadOfSamples = this.#outbox.length; // G6
   }
 
   /** G5. Behind all that the reader may have of the device; what is ours of it has our time. */

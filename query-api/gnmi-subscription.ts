@@ -6,7 +6,7 @@
  * R2. Whatever ends it, it leaves the hub, its queue and its timers at once (S6).
  * R3. It works in slices of a few milliseconds, and only while its reader takes what is written (T22).
  * R4. The sync stands behind the first value of every covered leaf (S11).
- * R5. A client that polls faster than it reads is not read from until its polls have been answered.
+ * R5. A client that polls faster than it reads is ended: not to read from it would keep what it sends in our memory.
  */
 import { setImmediate as nextTurn } from 'node:timers';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
@@ -24,9 +24,6 @@ export type SubscribeCall = ServerDuplexStream<Buffer, Buffer>;
 
 /** Other streams wait no longer than this for one that has much to send. */
 const sliceMs = 5;
-
-/** As many may wait for those before them (R5). */
-const pollsMax = 4;
 
 export class GnmiSubscription {
   readonly #context: GnmiContext;
@@ -119,8 +116,11 @@ export class GnmiSubscription {
     const devices = asked.device === null ? [...tables.devices.entries()].map(([name]) => name) : [asked.device];
     const incomplete = refuseIncomplete(devices, slots, (slot) => state.freshness(slot));
     if (incomplete !== null) return incomplete;
+    const { gnmiMaxPolls } = this.#context.limits;
+    if ((this.#stream?.polls ?? 0) >= gnmiMaxPolls) {
+      return { code: status.RESOURCE_EXHAUSTED, details: `more than ${gnmiMaxPolls} polls wait to be answered` }; // R5
+    }
     this.#stream?.poll(); // M2
-    if ((this.#stream?.polls ?? 0) >= pollsMax) this.#call.pause(); // R5
     this.#schedule();
     return null;
   }
@@ -150,7 +150,6 @@ export class GnmiSubscription {
     let steps = 0;
     const mustStop = (): boolean => this.#writer.blocked || (++steps % 32 === 0 && clock.monotonicMs() >= untilMs);
     const more = this.#stream.work(mustStop);
-    if (this.#stream.polls < pollsMax && this.#call.isPaused()) this.#call.resume(); // R5
     if (more) this.#schedule(); // where the reader blocks it, `onReady` comes later
     if (!more && this.#halfClosed && this.#plan?.mode === 'POLL') this.#end(null);
   }

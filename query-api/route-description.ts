@@ -18,7 +18,7 @@ export type RouteGroup = keyof typeof routeGroups;
 
 /** Headers of answers, with what they say. */
 export const answerHeaders = {
-  ETag: 'Tag of the record as it is stored, for If-Match and If-None-Match',
+  ETag: 'Tag of the record as it is stored, of a device with its status in a second part: If-None-Match of a GET compares both, If-Match and If-None-Match of a change the record',
   'Retry-After': 'Seconds after which the same request may succeed',
   'Holdfast-Cursor': 'The cursor of the body; only in the body when it is longer than 4096 characters',
   'Holdfast-Age-Ms': 'Largest staleness of the slots of the request, ms',

@@ -48,7 +48,7 @@ export interface PlanMetadata {
 
 export interface PlanDecision {
   readonly plan: Plan;
-  /** Moves that wait for a following round: beyond the limit of one, or until their receiver is warm. */
+  /** Moves that wait for a following round: beyond the limit of one, or until the receiver is warm or the slot has arrived. */
   readonly leftovers: number;
 }
 

@@ -1,10 +1,11 @@
 /** gRPC reflection over a real socket: what it says of gNMI reads what the server sends. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { once } from 'node:events';
 import { Duplex } from 'node:stream';
-import { Client, credentials, type handleBidiStreamingCall, type Server } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, type handleBidiStreamingCall, status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import 'protobufjs/ext/descriptor/index.js';
-import { addReflection } from '../../query-api/gnmi-reflection.ts';
+import { GnmiReflection } from '../../query-api/gnmi-reflection.ts';
 import { gnmi } from '../../schemas/gnmi.ts';
 import { path } from '../simulator/subscriber.ts';
 import { type GnmiFixture, startGnmi } from './gnmi-fixture.ts';
@@ -44,17 +45,25 @@ afterEach(async () => {
   await fixture.stop();
 });
 
-const ask = (version: string, request: object): Promise<Answer> =>
+type Call = ClientDuplexStream<object, Answer>;
+const begin = (version: string): Call =>
+  client.makeBidiStreamRequest<object, Answer>(
+    `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+    (asked) => Buffer.from(Request.encode(asked).finish()),
+    (bytes) => Response.toObject(Response.decode(bytes)),
+  );
+const answerOf = (call: Call, request: object): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    const call = client.makeBidiStreamRequest<object, Answer>(
-      `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
-      (asked) => Buffer.from(Request.encode(asked).finish()),
-      (bytes) => Response.toObject(Response.decode(bytes)),
-    );
-    call.on('data', resolve);
-    call.on('error', reject);
-    call.end(request);
+    call.once('data', resolve);
+    call.once('error', reject);
+    call.write(request);
   });
+const ask = (version: string, request: object): Promise<Answer> => {
+  const call = begin(version);
+  const answer = answerOf(call, request);
+  call.end();
+  return answer;
+};
 
 test.each(['v1', 'v1alpha'])(
   'T21: %s names the service, and describes it with all that it imports',
@@ -89,13 +98,32 @@ test('what is not there has its code', async () => {
   expect(await ask('v1', { fileContainingSymbol: 'gnmi.Nothing' })).toMatchObject({ failure: { code: 5 } });
 });
 
+test('RF1: a request that is too large for a name ends its RPC; too many RPCs of one client are refused', async () => {
+  const large = ask('v1', { fileContainingSymbol: 'x'.repeat(5_000) });
+  await expect(large).rejects.toMatchObject({ code: status.INTERNAL });
+  const open = Array.from({ length: 16 }, () => begin('v1'));
+  await Promise.all(open.map((call) => answerOf(call, { listServices: '' })));
+  await expect(ask('v1', { listServices: '' })).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  for (const call of open) call.end();
+  await Promise.all(open.map((call) => once(call, 'status')));
+  expect(await ask('v1', { listServices: '' })).toMatchObject({ services: {} });
+});
+
+test('a stop ends them with a status', async () => {
+  const call = begin('v1');
+  await answerOf(call, { listServices: '' });
+  const ended = once(call, 'error');
+  await fixture.stop();
+  expect(await ended).toMatchObject([{ code: status.UNAVAILABLE }]);
+});
+
 test('RF1: who asks and does not read is not read from, and has every answer in the end', async () => {
   let answer: handleBidiStreamingCall<unknown, unknown> | undefined;
-  addReflection({
-    addService: (_definition: unknown, handlers: Record<string, handleBidiStreamingCall<unknown, unknown>>) => {
-      answer ??= handlers['ServerReflectionInfo'];
+  new GnmiReflection().addTo({
+    addService: (_definition, handlers) => {
+      answer ??= handlers['ServerReflectionInfo'] as handleBidiStreamingCall<unknown, unknown>;
     },
-  } as unknown as Server);
+  });
   let asked = 0;
   const taken: (() => void)[] = [];
   let isReading = false;
@@ -112,7 +140,7 @@ test('RF1: who asks and does not read is not read from, and has every answer in 
     },
   });
   const finished = new Promise((resolve) => call.once('finish', resolve));
-  (answer as unknown as (of: Duplex) => void)(call);
+  (answer as unknown as (of: Duplex) => void)(Object.assign(call, { getPeer: () => '127.0.0.1:1' }));
   await fixture.clock.sleep(100);
   expect(asked).toBeGreaterThan(0);
   expect(asked).toBeLessThan(20);

@@ -2,7 +2,7 @@
  * A reader that does not read costs what its leaves cost, and the counts add up; with the order of R1 turned round a change
  * is lost, which the first test notices.
  */
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { isRefusal } from '../../core/gnmi/refusal.ts';
@@ -126,25 +126,49 @@ test('a reader that is slower than its changes is sampled all the same (M5)', as
   expect(changes).toBeGreaterThan(10); // and they do not wait for each other
 });
 
-test('a client that polls and does not read is not read from either; every poll has its answer in the end (M2)', async () => {
+test('polls that wait are bounded: one more ends the RPC, and those that were taken have their answers (M2)', async () => {
+  await fixture.stop();
+  fixture = await startGnmi({ settings: { gnmiMaxPolls: 20 } });
   const blob = 'x'.repeat(100_000);
   const set = Array.from({ length: 10 }, (_, index) => ({ path: name(index), value: string(blob) }));
   fixture.addDevice('dut', set);
-  const lookedAt = jest.spyOn(fixture.context.state, 'freshness');
-  const subscriber = fixture.connect().subscribe(streamOf(['/l'], { ...dut, mode: 'POLL' }));
-  await subscriber.synced();
-  lookedAt.mockClear();
-  subscriber.call.pause();
-  for (let poll = 0; poll < 50; poll += 1) subscriber.send({ poll: {} });
-  subscriber.call.end();
-  await fixture.clock.sleep(300);
-  expect(lookedAt.mock.calls.length).toBeGreaterThan(0);
-  expect(lookedAt.mock.calls.length).toBeLessThan(20); // once as it comes, once as it is answered
-  subscriber.call.resume();
-  expect(await subscriber.ended()).toMatchObject({ code: status.OK });
-  expect(subscriber.syncs).toBe(51);
-  expect(updatesIn(subscriber)).toBe(51 * set.length);
+  const client = fixture.connect();
+  const polling = async (polls: number): Promise<Subscriber> => {
+    const subscriber = client.subscribe(streamOf(['/l'], { ...dut, mode: 'POLL' }));
+    await subscriber.synced();
+    subscriber.call.pause();
+    for (let poll = 0; poll < polls; poll += 1) subscriber.send({ poll: {} });
+    subscriber.call.end();
+    await fixture.clock.sleep(200);
+    subscriber.call.resume();
+    return subscriber;
+  };
+  const modest = await polling(20);
+  expect(await modest.ended()).toMatchObject({ code: status.OK });
+  expect(modest.syncs).toBe(21);
+  expect(updatesIn(modest)).toBe(21 * set.length);
+  expect(await (await polling(100)).ended()).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
 }, 20_000);
+
+test('the sync stands before the samples, though they fall due in the first walk (S11)', async () => {
+  const leaves = Array.from({ length: 20 }, (_, index) => ({ path: name(index), value: uint(index) }));
+  fixture.addDevice('dut', leaves);
+  const { tell, tellSome, close } = openPaused(
+    fixture,
+    ['/l'],
+    'dut',
+    {},
+    { mode: 'SAMPLE', sampleInterval: 100_000_000n },
+  );
+  tellSome(5);
+  await fixture.clock.sleep(150);
+  const responses = tell();
+  close();
+  const sync = responses.findIndex(({ syncResponse }) => syncResponse === true);
+  const before = responses.slice(0, sync).reduce((sum, { update }) => sum + (update?.update.length ?? 0), 0);
+  expect(sync).toBeGreaterThan(0);
+  expect(before).toBeLessThanOrEqual(leaves.length);
+});
 
 describe('order of the walk and the feed (S13)', () => {
   /** A change behind the walk, at a moment that the test chooses: no sockets. Returns what a reader holds in the end. */
