@@ -278,16 +278,17 @@ test('slots that nobody offers are borrowed for one answer, and given back', asy
 
 test('whoever asks while a borrowed slot is still being read waits for it as the first one does', async () => {
   let freshness: SlotFreshness = { kind: 'absent' };
-  const loaded = new Promise<void>((resolve) => setTimeout(resolve, 50)).then(() => {
-    freshness = { kind: 'known', stalenessMs: 1 };
-  });
+  let load = (): void => undefined;
+  const loaded = new Promise<void>((resolve) => (load = resolve));
   let asked = 0;
   let released = 0;
   const lender = {
     borrow: async () => {
       asked += 1;
       freshness = { kind: 'incomplete', reason: 'still being read' };
+      if (asked === 3) load(); // not before all of them wait
       await loaded;
+      freshness = { kind: 'known', stalenessMs: 1 };
       return () => void (released += 1);
     },
   };
