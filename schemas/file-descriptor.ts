@@ -94,12 +94,18 @@ function fieldOf(field: protobuf.Field, type: protobuf.Type): object {
   const isMap = field instanceof protobuf.MapField;
   return {
     name: field.name,
+    jsonName: jsonName(field.name),
     number: field.id,
     label: isMap || field.repeated ? repeated : single,
     ...(isMap ? { type: messageKind, typeName: `${type.fullName}.${entryName(field)}` } : typeOf(field)),
     ...(field.partOf === null ? {} : { oneofIndex: type.oneofsArray.indexOf(field.partOf) }),
     ...(field.options?.['proto3_optional'] === true ? { proto3Optional: true } : {}),
   };
+}
+
+/** As protoc makes it, and tools print it: without underscores, the letter behind each in upper case. */
+function jsonName(name: string): string {
+  return name.replace(/_+(.?)/g, (_underscores, next: string) => next.toUpperCase());
 }
 
 type TypedField = Pick<protobuf.FieldBase, 'type' | 'resolvedType'>;
@@ -114,8 +120,8 @@ function mapEntryOf(field: protobuf.MapField): object {
   return {
     name: entryName(field),
     field: [
-      { name: 'key', number: 1, label: single, type: scalarTypes.indexOf(field.keyType) },
-      { name: 'value', number: 2, label: single, ...typeOf(field) },
+      { name: 'key', jsonName: 'key', number: 1, label: single, type: scalarTypes.indexOf(field.keyType) },
+      { name: 'value', jsonName: 'value', number: 2, label: single, ...typeOf(field) },
     ],
     options: { mapEntry: true },
   };

@@ -25,6 +25,8 @@ const leavesPerDevice = 500;
  * measures 268 of an SSE stream and 364 of a gNMI one.
  */
 const entryBytes = 400;
+/** As long as the instance may be behind when the source stops. */
+const drainMs = 3_000;
 const slots = 8;
 const instance = 'query-api-1';
 const kafka = testKafka();
@@ -105,9 +107,12 @@ test(
     const writtenBefore = source.written;
     const rate = await source.run(perSecond * (stalledMs / 1_000), perSecond);
     const produced = source.written - writtenBefore;
+    await systemClock.sleep(drainMs); // what it has fetched and not yet applied is no reader's
     const after = await collectedMemory(process_);
     const stalledP99 = neighbour.p99();
     const grownBytes = after.heapUsed + after.external - before.heapUsed - before.external;
+    const grown = (what: 'heapUsed' | 'external'): string => ((after[what] - before[what]) / 1_048_576).toFixed(1);
+    process.stdout.write(`stalled readers: heap ${grown('heapUsed')}, external ${grown('external')} MiB\n`);
     process.stdout.write(
       `stalled readers: ${produced} operations in ${stalledMs / 1_000} s (${Math.round(rate)}/s) on ${leaves} leaves: ` +
         `${(grownBytes / 1_048_576).toFixed(1)} MiB more (line ${((2 * leaves * entryBytes) / 1_048_576).toFixed(1)}), ` +

@@ -81,21 +81,42 @@ test('names, numbers and types are those of the text', () => {
       {
         name: 'Shape',
         field: [
-          { name: 'kind', number: 1, label: 1, type: 14, typeName: '.shapes.v1.Shape.Kind' },
-          { name: 'all_corners', number: 2, label: 3, type: 11, typeName: '.shapes.v1.Shape.Corner' },
-          { name: 'side_colours', number: 3, label: 3, type: 11, typeName: '.shapes.v1.Shape.SideColoursEntry' },
-          { name: 'text', number: 4, label: 1, type: 9, oneofIndex: 0 },
-          { name: 'thing', number: 5, label: 1, type: 11, typeName: '.other.Thing', oneofIndex: 0 },
-          { name: 'made_at', number: 6, label: 1, type: 11, typeName: '.google.protobuf.Timestamp' },
-          { name: 'maybe', number: 7, label: 1, type: 8, oneofIndex: 1, proto3Optional: true },
+          { name: 'kind', jsonName: 'kind', number: 1, label: 1, type: 14, typeName: '.shapes.v1.Shape.Kind' },
+          {
+            name: 'all_corners',
+            jsonName: 'allCorners',
+            number: 2,
+            label: 3,
+            type: 11,
+            typeName: '.shapes.v1.Shape.Corner',
+          },
+          {
+            name: 'side_colours',
+            jsonName: 'sideColours',
+            number: 3,
+            label: 3,
+            type: 11,
+            typeName: '.shapes.v1.Shape.SideColoursEntry',
+          },
+          { name: 'text', jsonName: 'text', number: 4, label: 1, type: 9, oneofIndex: 0 },
+          { name: 'thing', jsonName: 'thing', number: 5, label: 1, type: 11, typeName: '.other.Thing', oneofIndex: 0 },
+          {
+            name: 'made_at',
+            jsonName: 'madeAt',
+            number: 6,
+            label: 1,
+            type: 11,
+            typeName: '.google.protobuf.Timestamp',
+          },
+          { name: 'maybe', jsonName: 'maybe', number: 7, label: 1, type: 8, oneofIndex: 1, proto3Optional: true },
         ],
         nestedType: [
-          { name: 'Corner', field: [{ name: 'x', number: 1, label: 1, type: 1 }] },
+          { name: 'Corner', field: [{ name: 'x', jsonName: 'x', number: 1, label: 1, type: 1 }] },
           {
             name: 'SideColoursEntry',
             field: [
-              { name: 'key', number: 1, label: 1, type: 9 },
-              { name: 'value', number: 2, label: 1, type: 14, typeName: '.shapes.v1.Colour' },
+              { name: 'key', jsonName: 'key', number: 1, label: 1, type: 9 },
+              { name: 'value', jsonName: 'value', number: 2, label: 1, type: 14, typeName: '.shapes.v1.Colour' },
             ],
             options: { mapEntry: true },
           },
@@ -138,13 +159,13 @@ if (!hasProtoc) process.stdout.write('skipped: protoc is not there; PROTOC=/path
   });
 });
 
-function needed({ service: _service, options: _options, extension: _extension, ...file }: Described): object {
+function needed({ options: _options, extension: _extension, ...file }: Described): object {
   return { ...file, messageType: (file.messageType ?? []).map(neededOf) };
 }
 
 function neededOf({ reservedRange: _range, reservedName: _name, options, ...message }: DescribedMessage): object {
   const isMapEntry = (options as { mapEntry?: boolean } | undefined)?.mapEntry === true;
-  const field = message.field?.map(({ jsonName: _jsonName, options: _options, ...rest }) => rest);
+  const field = message.field?.map(({ options: _options, ...rest }) => rest);
   const nested = message.nestedType?.map(neededOf) as DescribedMessage[] | undefined;
   return {
     ...message,
