@@ -6,19 +6,20 @@ import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { repositoryRoot } from './repository-root.ts';
 
+/** npm starts scripts in the folder of package.json. */
+const root = process.cwd();
 const rounds = Number(process.argv[2] ?? 20);
-const files = readdirSync(join(repositoryRoot, 'test'), { recursive: true, encoding: 'utf8' })
+const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts') && !file.startsWith('integration/'))
   .map((file) => join('test', file))
-  .filter((file) => readFileSync(join(repositoryRoot, file), 'utf8').includes('support/properties.ts'));
+  .filter((file) => readFileSync(join(root, file), 'utf8').includes('support/properties.ts'));
 
 for (let round = 1; round <= rounds && process.exitCode === undefined; round += 1) {
   const seed = randomInt(2 ** 31);
   const jest = ['jest', '--selectProjects', 'unit', '--maxWorkers=2', '--silent', '--', ...files];
   const { status } = spawnSync('npx', jest, {
-    cwd: repositoryRoot,
+    cwd: root,
     env: { ...process.env, SEED: String(seed) },
     stdio: 'inherit',
   });
