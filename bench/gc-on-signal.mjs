@@ -7,10 +7,10 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 process.on('SIGUSR2', async () => {
-  collect();
-  await setTimeout(100); // array buffers are swept beside the program, and counted as external until then
-  collect();
-  await setTimeout(100);
+  for (let collections = 0; collections < 2; collections += 1) {
+    collect();
+    await setTimeout(100); // array buffers are swept beside the program, and counted as external until then
+  }
   const { rss, heapUsed, external } = process.memoryUsage();
   const { user, system } = process.cpuUsage();
   const said = { rss, heapUsed, external, cpuUs: user + system };

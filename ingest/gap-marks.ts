@@ -2,10 +2,6 @@ import { type Clock } from '../core/clock.ts';
 import { type GapReason } from '../schemas/marker.ts';
 import { type DeviceLog } from './slot-writer.ts';
 
-/**
- * Gap markers of one session. The first loss is marked at once; further ones are counted and marked together after a pause, and
- * only when there is room for records: a device that sends nothing but garbage fills neither the log nor our memory.
- */
 export interface MarkedGap {
   readonly reason: GapReason;
   readonly detail: string;
@@ -14,6 +10,10 @@ export interface MarkedGap {
   readonly toNs: bigint;
 }
 
+/**
+ * Gap markers of one session. The first loss is marked at once; further ones are counted and marked together after a pause, and
+ * only when there is room for records: a device that sends nothing but garbage fills neither the log nor our memory.
+ */
 export interface GapMarksOptions {
   readonly log: DeviceLog;
   readonly clock: Clock;

@@ -7,7 +7,7 @@
  */
 import { type handleBidiStreamingCall, type MethodDefinition, type Server, status } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { type Refusal } from '../core/gnmi/refusal.ts';
+import { type Refusal, refuseCall } from '../core/gnmi/refusal.ts';
 import { fileDescriptor, type ProtoText } from '../schemas/file-descriptor.ts';
 import { protoTexts } from '../schemas/proto-texts.ts';
 import { OpenCalls } from './open-calls.ts';
@@ -54,19 +54,15 @@ export class GnmiReflection {
   }
 
   close(refusal: Refusal): void {
-    for (const call of this.#open.all()) refuse(call, refusal);
+    for (const call of this.#open.all()) refuseCall(call, refusal);
   }
 
   #begin(call: ReflectionCall, answer: Handler): void {
     const details = this.#open.add(call, call.getPeer());
     for (const over of ['finish', 'cancelled', 'error']) call.once(over, () => this.#open.delete(call));
     if (details === null) answer(inStep(call));
-    else refuse(call, { code: status.RESOURCE_EXHAUSTED, details });
+    else refuseCall(call, { code: status.RESOURCE_EXHAUSTED, details });
   }
-}
-
-function refuse(call: ReflectionCall, refusal: Refusal): void {
-  call.emit('error', Object.assign(new Error(refusal.details), refusal));
 }
 
 /** gnmi.proto and all that it imports, a google.protobuf.FileDescriptorProto each. */

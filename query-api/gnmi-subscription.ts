@@ -11,7 +11,7 @@
 import { setImmediate as nextTurn } from 'node:timers';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
-import { invalid, isRefusal, type Refusal } from '../core/gnmi/refusal.ts';
+import { invalid, isRefusal, type Refusal, refuseCall } from '../core/gnmi/refusal.ts';
 import { decodeRequest } from '../core/gnmi/service-definition.ts';
 import { planSubscribe, type SubscribePlan } from '../core/gnmi/subscribe-plan.ts';
 import { type Extension, gnmi, type SubscribeRequest } from '../schemas/gnmi.ts';
@@ -58,7 +58,7 @@ export class GnmiSubscription {
   refuse(refusal: Refusal): void {
     if (this.#ended) return;
     this.#finish(refusal.code);
-    this.#call.emit('error', Object.assign(new Error(refusal.details), refusal));
+    refuseCall(this.#call, refusal);
   }
 
   #request(bytes: Buffer): void {

@@ -1,6 +1,6 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { type Clock, type Timer } from '../core/clock.ts';
-import { invalid, isRefusal, type Refusal } from '../core/gnmi/refusal.ts';
+import { invalid, isRefusal, type Refusal, refuseCall } from '../core/gnmi/refusal.ts';
 import { SampleSchedule } from '../core/gnmi/sample-schedule.ts';
 import { decodeRequest } from '../core/gnmi/service-definition.ts';
 import { planSubscribe, viewKey } from '../core/gnmi/subscribe-plan.ts';
@@ -75,7 +75,7 @@ export class SubscriptionStream {
   refuse(refusal: Refusal): void {
     if (this.#ended) return;
     this.#finish(false);
-    this.#call.emit('error', Object.assign(new Error(refusal.details), refusal));
+    refuseCall(this.#call, refusal);
   }
 
   #request(bytes: Buffer): void {
@@ -188,8 +188,8 @@ export class SubscriptionStream {
   #overflowed(): void {
     if (this.#ended) return;
     this.#finish(true);
-    const refusal = { code: status.RESOURCE_EXHAUSTED, details: 'the reader is too slow: its queue is full' };
-    this.#call.emit('error', Object.assign(new Error(refusal.details), refusal));
+    const details = 'the reader is too slow: its queue is full';
+    refuseCall(this.#call, { code: status.RESOURCE_EXHAUSTED, details });
   }
 
   #finish(overflowed: boolean): void {

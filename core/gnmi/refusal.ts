@@ -1,4 +1,5 @@
 /** What a gNMI server answers instead of what was asked for: expected ends are values, and become a status at the edge. */
+import { type EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 
 export interface Refusal {
@@ -9,6 +10,11 @@ export interface Refusal {
 
 export function isRefusal(result: object): result is Refusal {
   return 'code' in result && 'details' in result;
+}
+
+/** Ends a streaming RPC with it: grpc-js makes a status of what an `error` event carries. */
+export function refuseCall(call: EventEmitter, refusal: Refusal): void {
+  call.emit('error', Object.assign(new Error(refusal.details), refusal));
 }
 
 export const invalid = (details: string): Refusal => ({ code: status.INVALID_ARGUMENT, details });

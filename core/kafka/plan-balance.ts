@@ -76,7 +76,7 @@ export function balanceOwners(
     const { draft, donor, receiver, readiness } = step;
     if (isDark(draft, members[donor])) {
       draft.owner = receiver; // PB3
-    } else if (readiness <= warm && tally.moves < movesMax && !draft.given && !isOnItsWay(draft)) {
+    } else if (readiness <= warm && tally.moves < movesMax && !isSettling(draft)) {
       tally.moves += 1; // PB2, PB3
       draft.owner = receiver;
       draft.reason = 'balance';
@@ -92,13 +92,12 @@ export function balanceOwners(
 
 /** Beyond any readiness: what an operator placed is moved last (PB4), before it what cannot move in this round anyway. */
 function reluctanceOf(draft: SlotDraft): number {
-  const { reason, given } = draft;
-  return (given || isOnItsWay(draft) ? cold + 1 : 0) + (reason === 'move' ? 2 * (cold + 1) : 0);
+  return (isSettling(draft) ? cold + 1 : 0) + (draft.reason === 'move' ? 2 * (cold + 1) : 0);
 }
 
-/** Somebody holds it still who is not its owner, or is letting it go. */
-function isOnItsWay({ holder, owner, releasing }: SlotDraft): boolean {
-  return holder >= 0 && (holder !== owner || releasing);
+/** Its owner got it in this round, or whoever holds it has still to let it go (PB3). */
+function isSettling({ given, holder, owner, releasing }: SlotDraft): boolean {
+  return given || (holder >= 0 && (holder !== owner || releasing));
 }
 
 /** Nobody holds the slot, and its owner could not start it sooner than anybody else (PB3). */

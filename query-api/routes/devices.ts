@@ -27,10 +27,10 @@ export function deviceRoutes(context: ApiContext): Route[] {
       about: aboutDevices.read,
       answer: (request) => {
         const device = requireDevice(context, param(request, 'name'));
-        const etag = deviceTag(context, device);
+        const { document, etag } = taggedDocument(context, device);
         if (knowsTag(request.header('if-none-match'), etag))
           return { status: 304, body: null, headers: { ETag: etag } };
-        return success(deviceDocument(context, device), { ETag: etag });
+        return success(document, { ETag: etag });
       },
     },
     {
@@ -41,8 +41,8 @@ export function deviceRoutes(context: ApiContext): Route[] {
       answer: async (request) => {
         requireTables(context);
         const changed = await context.desired.putDevice(param(request, 'name'), request.body, authorOf(request));
-        const etag = deviceTag(context, changed.record);
-        return changedAnswer(changed, deviceDocument(context, changed.record), etag);
+        const { document, etag } = taggedDocument(context, changed.record);
+        return changedAnswer(changed, document, etag);
       },
     },
     {
@@ -76,17 +76,14 @@ function listDevices(context: ApiContext, request: ApiRequest): Answer {
 }
 
 /** The record with its status, as contracts have it; `status` null: no owner has said anything yet. */
-function deviceDocument(context: ApiContext, device: Device): object {
-  return { ...formatDevice(device), status: statusOf(context, device) };
-}
-
-function deviceTag(context: ApiContext, device: Device): string {
-  return context.desired.deviceTag(device, JSON.stringify(statusOf(context, device)));
-}
-
-function statusOf(context: ApiContext, device: Device): object | null {
+function deviceDocument(context: ApiContext, device: Device): { readonly status: object | null } {
   const row = context.tables.status.get(device.name);
-  return row === undefined ? null : statusDocument(row.status);
+  return { ...formatDevice(device), status: row === undefined ? null : statusDocument(row.status) };
+}
+
+function taggedDocument(context: ApiContext, device: Device): { readonly document: object; readonly etag: string } {
+  const document = deviceDocument(context, device);
+  return { document, etag: context.desired.deviceTag(device, JSON.stringify(document.status)) };
 }
 
 function statusDocument(status: DeviceStatus): object {
